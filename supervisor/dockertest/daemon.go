@@ -1,0 +1,177 @@
+// Package dockertest gives tests the machine's own Docker daemon: a host name of their own, by which the containers that
+// an agent or engine under test makes are found and at the end removed; images that hold nothing but the workload or
+// busybox; and a registry in the test process, so that pulls are real without a network. It never touches containers or
+// images that it was not told of, and never starts or stops the daemon.
+package dockertest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// patience is how long one request to the daemon may take; loaded machines are slow.
+const patience = time.Minute
+
+// Daemon is the Docker daemon of this machine (or of DOCKER_HOST) as one test sees it.
+type Daemon struct {
+	// Host is a host name that no other test uses. Containers that carry it in their label helios.host belong to the
+	// test and are removed when it ends, as are those given to Own.
+	Host string
+
+	t      testing.TB
+	client *client.Client
+	labels []string // "key=value": containers with any of them belong to the test
+	images []string // patterns of references to remove
+}
+
+// Container is what the daemon says of one container.
+type Container struct {
+	ID     string
+	Name   string // without the slash in front
+	Image  string // as it was named at creation
+	State  string // created, running, paused, restarting, removing, exited, dead
+	Labels map[string]string
+}
+
+// New returns the daemon, or skips the test if none answers; with HELIOS_E2E=1 the test then fails. When the test ends,
+// after all clean-ups registered later, its containers and images are removed.
+func New(t testing.TB) *Daemon {
+	t.Helper()
+	docker, err := client.New(client.FromEnv)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		_, err = docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	}
+	if err != nil {
+		if os.Getenv("HELIOS_E2E") == "1" {
+			t.Fatalf("no Docker daemon: %v", err)
+		}
+		t.Skipf("no Docker daemon: %v", err)
+	}
+	d := &Daemon{Host: "t" + strings.ToLower(rand.Text()[:10]) + ".test", t: t, client: docker}
+	d.Own("helios.host=" + d.Host)
+	t.Cleanup(d.clean)
+	return d
+}
+
+// Own makes all containers with the label, given as "key=value", belong to the test: for names that cannot be unique.
+func (d *Daemon) Own(label string) {
+	d.labels = append(d.labels, label)
+}
+
+// Containers returns the test's containers, stopped ones included, the newest first.
+func (d *Daemon) Containers() []Container {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	containers, err := d.containers(ctx)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return containers
+}
+
+func (d *Daemon) containers(ctx context.Context) ([]Container, error) {
+	var all []Container
+	for _, label := range d.labels {
+		list, err := d.client.ContainerList(ctx, client.ContainerListOptions{
+			All: true, Filters: make(client.Filters).Add("label", label),
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list.Items {
+			if slices.ContainsFunc(all, func(other Container) bool { return other.ID == c.ID }) {
+				continue
+			}
+			var name string
+			if len(c.Names) > 0 {
+				name = strings.TrimPrefix(c.Names[0], "/")
+			}
+			all = append(all, Container{ID: c.ID, Name: name, Image: c.Image, State: string(c.State), Labels: c.Labels})
+		}
+	}
+	return all, nil
+}
+
+// Inspect returns the daemon's full answer about the container, as JSON.
+func (d *Daemon) Inspect(id string) json.RawMessage {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	answer, err := d.client.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return answer.Raw
+}
+
+// Kill sends SIGKILL to the container's process behind the back of whoever looks after it.
+func (d *Daemon) Kill(id string) {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	if _, err := d.client.ContainerKill(ctx, id, client.ContainerKillOptions{}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Remove removes the container, running or not, behind the back of whoever looks after it.
+func (d *Daemon) Remove(id string) {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	if err := d.remove(ctx, id); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *Daemon) remove(ctx context.Context, id string) error {
+	_, err := d.client.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	return err
+}
+
+// request returns the context of one request. It outlives the test's own, for clean-ups.
+func (d *Daemon) request() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(d.t.Context()), patience)
+}
+
+// clean removes containers before the images they are made of.
+func (d *Daemon) clean() {
+	ctx, cancel := d.request()
+	defer cancel()
+	defer d.client.Close()
+	containers, err := d.containers(ctx)
+	if err != nil {
+		d.t.Error(err)
+	}
+	for _, c := range containers {
+		if err := d.remove(ctx, c.ID); err != nil && !errdefs.IsNotFound(err) {
+			d.t.Error(err)
+		}
+	}
+	for _, pattern := range d.images {
+		list, err := d.client.ImageList(ctx, client.ImageListOptions{
+			Filters: make(client.Filters).Add("reference", pattern),
+		})
+		if err != nil {
+			d.t.Error(err)
+		}
+		for _, image := range list.Items {
+			_, err := d.client.ImageRemove(ctx, image.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+			if err != nil && !errdefs.IsNotFound(err) {
+				d.t.Error(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package dockertest
+
+import (
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// Registry is an image registry in the test process, which the daemon trusts without TLS.
+type Registry struct {
+	// Addr is the address it listens on, the first part of its images' names.
+	Addr string
+
+	d *Daemon
+}
+
+// Registry starts a registry on the address: 127.0.0.1:0 for a free port, or 127.0.0.1:5000 where recordings name it
+// (one test package owns that port). It ends with the test, and the daemon then has none of its images left.
+func (d *Daemon) Registry(addr string) *Registry {
+	d.t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	server := &http.Server{
+		Handler:           registry.New(registry.Logger(log.New(io.Discard, "", 0))),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	d.t.Cleanup(func() {
+		server.Close()
+		<-served
+	})
+	d.images = append(d.images, listener.Addr().String()+"/*", listener.Addr().String()+"/*/*")
+	return &Registry{Addr: listener.Addr().String(), d: d}
+}
+
+// Push puts the image into the registry under the name, such as "probe:1", and returns its full reference,
+// 127.0.0.1:PORT/probe:1. The daemon does not have the image until it is pulled.
+func (r *Registry) Push(image string, img v1.Image) string {
+	r.d.t.Helper()
+	reference := r.Addr + "/" + image
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		r.d.t.Fatal(err)
+	}
+	ctx, cancel := r.d.request()
+	defer cancel()
+	if err := remote.Write(tag, r.d.unique(img), remote.WithContext(ctx)); err != nil {
+		r.d.t.Fatal(err)
+	}
+	return reference
+}
