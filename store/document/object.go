@@ -1,0 +1,170 @@
+package document
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Member is one member of an object.
+type Member struct {
+	Name  string
+	Value Value
+	// Alias is another name that is accepted on reading; Name wins over it.
+	Alias string
+	// Required makes its absence, and null, a MissingError on reading.
+	Required bool
+	// OmitNull leaves the member out when it is null; otherwise null is written.
+	// The text that is hashed then keeps it even when it is empty.
+	OmitNull bool
+	// First and Last put the member before or after the others in canonical order.
+	First, Last bool
+}
+
+// Object is a JSON object of the given members, in the order of the master's
+// answers. Unknown members are ignored on reading, duplicates overwrite. Null
+// is refused: a value that may be null is Optional.
+func Object(members ...Member) Value { return object(members) }
+
+type object []Member
+
+func (o object) ReadFrom(r *Reader) error {
+	if null, err := r.Null(); null {
+		return cmp.Or(err, ErrNull)
+	}
+	var seen, named uint64 // by index of the member; no document has 64
+	guess := 0             // documents mostly have their members in some order of ours
+	err := r.Object(func(name string) error {
+		i, alias := o.find(name, guess)
+		if i < 0 || alias && named&(1<<i) != 0 {
+			return r.Skip()
+		}
+		guess = i + 1
+		seen |= 1 << i
+		if !alias {
+			named |= 1 << i
+		}
+		if o[i].Required && r.Kind() == KindNull {
+			seen &^= 1 << i
+			return r.Skip()
+		}
+		return o[i].Value.ReadFrom(r)
+	})
+	if err != nil {
+		return err
+	}
+	for i, m := range o {
+		switch {
+		case seen&(1<<i) != 0:
+		case m.Required:
+			return &MissingError{Member: m.Name}
+		default:
+			if err := m.Value.ReadFrom(&Reader{data: absent}); err != nil {
+				return at(m.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// absent is how a member that is not there is read: as if it were null.
+var absent = []byte("null")
+
+// find is the index of the member called name, -1 if there is none.
+func (o object) find(name string, guess int) (i int, alias bool) {
+	if guess < len(o) && o[guess].Name == name {
+		return guess, false
+	}
+	for i := range o {
+		if o[i].Name == name {
+			return i, false
+		}
+		if o[i].Alias != "" && o[i].Alias == name {
+			return i, true
+		}
+	}
+	return -1, false
+}
+
+func (o object) WriteTo(w *Writer) {
+	members := o
+	if w.form != answer {
+		members = slices.Clone(o)
+		slices.SortFunc(members, func(a, b Member) int {
+			if w.form == canonical {
+				if d := a.rank() - b.rank(); d != 0 {
+					return d
+				}
+			}
+			return strings.Compare(a.Name, b.Name)
+		})
+	}
+	w.openObject()
+	empty := true
+	for _, m := range members {
+		if m.omitted(w.form) {
+			continue
+		}
+		w.name(m.Name, empty)
+		m.Value.WriteTo(w)
+		empty = false
+	}
+	w.closeObject(empty)
+}
+
+func (m Member) rank() int {
+	switch {
+	case m.First:
+		return -1
+	case m.Last:
+		return 1
+	}
+	return 0
+}
+
+func (m Member) omitted(f form) bool {
+	switch {
+	case m.OmitNull:
+		return m.Value.Presence() == Null
+	case f == normalising:
+		return m.Value.Presence() != Filled
+	}
+	return false
+}
+
+func (o object) Presence() Presence { return Filled }
+
+// Optional is a value that may be null, which is a nil pointer. The element is
+// described by its JSON method: Optional(&j.Resources, (*Resources).JSON).
+func Optional[T any](p **T, element func(*T) Value) Value {
+	return optional[T]{p, element}
+}
+
+type optional[T any] struct {
+	p       **T
+	element func(*T) Value
+}
+
+func (o optional[T]) ReadFrom(r *Reader) error {
+	if null, err := r.Null(); null {
+		*o.p = nil
+		return err
+	}
+	*o.p = new(T)
+	return o.element(*o.p).ReadFrom(r)
+}
+
+func (o optional[T]) WriteTo(w *Writer) {
+	if *o.p == nil {
+		w.Null()
+		return
+	}
+	o.element(*o.p).WriteTo(w)
+}
+
+func (o optional[T]) Presence() Presence {
+	if *o.p == nil {
+		return Null
+	}
+	return o.element(*o.p).Presence()
+}
