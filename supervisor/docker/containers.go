@@ -1,0 +1,251 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/helios-go/helios/supervisor"
+)
+
+// Find answers by the recorded id if that container runs; otherwise by what else runs for the task.
+func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Container, error) {
+	var recorded supervisor.Container
+	if ref.Container != "" {
+		c, err := e.inspect(ctx, ref.Container)
+		if err != nil || c.Running {
+			return c, err
+		}
+		recorded = c
+	}
+	labels := make(client.Filters)
+	for key, value := range ref.Labels() {
+		if key != supervisor.LabelAgent { // one of several
+			labels.Add("label", key+"="+value)
+		}
+	}
+	names := make(client.Filters)
+	for _, prefix := range ref.NamePrefixes() {
+		names.Add("name", "^/?"+regexp.QuoteMeta(prefix)+"[0-9a-f]+$")
+	}
+	var byLabel, byName []supervisor.Container
+	var labelErr, nameErr error
+	var both sync.WaitGroup
+	both.Go(func() { byLabel, labelErr = e.list(ctx, labels) })
+	byName, nameErr = e.list(ctx, names)
+	both.Wait()
+	for _, err := range []error{labelErr, nameErr} {
+		if err != nil {
+			return supervisor.Container{}, err
+		}
+	}
+	for _, c := range append(byLabel, byName...) {
+		if c.ID == recorded.ID || !ref.Matches(c) {
+			continue
+		}
+		// The list may be older than the container's end: ask again.
+		if found, err := e.inspect(ctx, c.ID); err != nil || found.Running {
+			return found, err
+		}
+	}
+	return recorded, nil
+}
+
+// Running lists the running containers.
+func (e *Engine) Running(ctx context.Context) ([]supervisor.Container, error) {
+	return e.list(ctx, nil)
+}
+
+func (e *Engine) list(ctx context.Context, filters client.Filters) ([]supervisor.Container, error) {
+	var answer client.ContainerListResult
+	err := e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
+		answer, err = cli.ContainerList(ctx, client.ContainerListOptions{Filters: filters})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	containers := make([]supervisor.Container, 0, len(answer.Items))
+	for _, item := range answer.Items {
+		c := supervisor.Container{
+			ID: item.ID, Labels: item.Labels,
+			Running: item.State == container.StateRunning || item.State == container.StatePaused,
+		}
+		for _, name := range item.Names {
+			// A linked container has further names with a path.
+			if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
+				c.Name = name
+			}
+		}
+		containers = append(containers, c)
+	}
+	return containers, nil
+}
+
+// inspect looks at one container; one that is not there is the zero value.
+func (e *Engine) inspect(ctx context.Context, id string) (supervisor.Container, error) {
+	var answer client.ContainerInspectResult
+	err := e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
+		answer, err = cli.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+		return err
+	})
+	switch {
+	case errdefs.IsNotFound(err):
+		return supervisor.Container{}, nil
+	case err != nil:
+		return supervisor.Container{}, fmt.Errorf("inspect container %s: %w", id, err)
+	}
+	return convert(id, answer.Container)
+}
+
+// convert reads what a daemon shows of a container.
+func convert(id string, shown container.InspectResponse) (supervisor.Container, error) {
+	state := shown.State
+	if state == nil || shown.ID == "" {
+		return supervisor.Container{}, fmt.Errorf("inspect container %s: %w: neither id nor state in its answer",
+			id, supervisor.ErrUnavailable)
+	}
+	c := supervisor.Container{
+		ID:        shown.ID,
+		Name:      strings.TrimPrefix(shown.Name, "/"),
+		Running:   state.Running || state.Paused,
+		Unstarted: state.Status == container.StateCreated && state.Error == "" && state.ExitCode == 0,
+		ExitCode:  state.ExitCode,
+		OOMKilled: state.OOMKilled,
+		Error:     state.Error,
+	}
+	if t, err := time.Parse(time.RFC3339Nano, state.FinishedAt); err == nil && t.Year() > 1 {
+		c.FinishedAt = t
+	}
+	if shown.Config != nil {
+		c.Labels = shown.Config.Labels
+	}
+	if shown.NetworkSettings != nil {
+		for _, network := range shown.NetworkSettings.Networks {
+			if network != nil && network.IPAddress.IsValid() {
+				c.Address = network.IPAddress.String()
+			}
+			if network != nil && network.Gateway.IsValid() {
+				c.Gateway = network.Gateway.String()
+			}
+		}
+	}
+	return c, nil
+}
+
+// Create makes the container of one run.
+func (e *Engine) Create(ctx context.Context, spec supervisor.Spec) (string, error) {
+	body, err := createBody(spec, e.opts)
+	if err != nil {
+		return "", err
+	}
+	var answer client.ContainerCreateResult
+	err = e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
+		answer, err = cli.ContainerCreate(ctx, body)
+		return err
+	})
+	if errdefs.IsNotFound(err) {
+		return "", fmt.Errorf("%w: %w", supervisor.ErrImageMissing, err)
+	}
+	for _, warning := range answer.Warnings {
+		e.log.Warn().Str("container", answer.ID).Str("warning", warning).Msg("docker warns of a container")
+	}
+	return answer.ID, err
+}
+
+// Start starts a container; one that runs is left alone.
+func (e *Engine) Start(ctx context.Context, id string) error {
+	return e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) error {
+		_, err := cli.ContainerStart(ctx, id, client.ContainerStartOptions{})
+		return err
+	})
+}
+
+// Stop has the daemon send SIGTERM, and SIGKILL after so many seconds.
+func (e *Engine) Stop(ctx context.Context, id string, seconds int) error {
+	limit := time.Duration(0)
+	if seconds >= 0 {
+		limit = time.Duration(seconds)*time.Second + patience
+	}
+	err := e.ask(ctx, limit, func(ctx context.Context, cli *client.Client) error {
+		_, err := cli.ContainerStop(ctx, id, client.ContainerStopOptions{Timeout: &seconds})
+		return err
+	})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Kill sends SIGKILL.
+func (e *Engine) Kill(ctx context.Context, id string) error {
+	err := e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) error {
+		_, err := cli.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "SIGKILL"})
+		return err
+	})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return nil // not there, or does not run
+	}
+	return err
+}
+
+// Exec runs a command, without a shell, in a running container and returns its exit code. Its output is dropped.
+func (e *Engine) Exec(ctx context.Context, id string, command []string) (int, error) {
+	code := 0
+	err := e.ask(ctx, 0, func(ctx context.Context, cli *client.Client) error {
+		exec, err := cli.ExecCreate(ctx, id, client.ExecCreateOptions{
+			Cmd: command, AttachStdout: true, AttachStderr: true,
+		})
+		if err != nil {
+			return err
+		}
+		attached, err := cli.ExecAttach(ctx, exec.ID, client.ExecAttachOptions{})
+		if err != nil {
+			return err
+		}
+		defer attached.Close()
+		// A hijacked connection does not know of ctx.
+		defer context.AfterFunc(ctx, attached.Close)()
+		if _, err := io.Copy(io.Discard, attached.Reader); err != nil {
+			return err
+		}
+		result, err := cli.ExecInspect(ctx, exec.ID, client.ExecInspectOptions{})
+		code = result.ExitCode
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("execute in container %s: %w", id, err)
+	}
+	return code, nil
+}
+
+// Logs copies what a container has written; with follow, until it ends or ctx does. tail is the number of lines from
+// the end to begin with; negative means all.
+func (e *Engine) Logs(ctx context.Context, id string, follow bool, tail int, stdout, stderr io.Writer) error {
+	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow}
+	if tail >= 0 {
+		options.Tail = fmt.Sprint(tail)
+	}
+	err := e.ask(ctx, 0, func(ctx context.Context, cli *client.Client) error {
+		logs, err := cli.ContainerLogs(ctx, id, options)
+		if err != nil {
+			return err
+		}
+		defer logs.Close()
+		_, err = stdcopy.StdCopy(stdout, stderr, logs)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("logs of container %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+// Package docker is the container engine of the supervisors: [Engine] speaks to a Docker daemon, API 1.40 or newer.
+//
+// It is the only package that knows the Docker API. It owns the connection, the event subscription and the translation
+// of a job into a container; it keeps no belief about any container, and never removes one. What a daemon answers is
+// taken as it may be: garbage is an error that says nothing about containers.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/supervisor"
+)
+
+const (
+	// patience is how long the daemon may take to answer a request that does not wait for something itself.
+	patience = 30 * time.Second
+	// silence is how long a pull may go without a word from the daemon.
+	silence = 30 * time.Second
+	// connecting is how long a connection may take.
+	connecting = 5 * time.Second
+	// poll is how often a container that is waited for is looked at without an event.
+	poll = 30 * time.Second
+)
+
+// Options is how to reach a daemon, and what the agent adds to every container.
+type Options struct {
+	// Endpoint is the daemon's address, see [ParseEndpoint].
+	Endpoint string
+	// CertPath is a directory with ca.pem, cert.pem and key.pem: the endpoint then speaks TLS. It does not apply to a
+	// unix socket.
+	CertPath string
+	// Poll is how often a running container is looked at even without an event; zero means every 30 s.
+	Poll time.Duration
+
+	// DNS, Binds and ExtraHosts are added to every container; SyslogRedirectTo, if not empty, is the host:port that
+	// their output goes to (testdata/spec/4-agent.md §5).
+	DNS              []netip.Addr
+	Binds            []string
+	ExtraHosts       []string
+	SyslogRedirectTo string
+
+	Logger zerolog.Logger
+}
+
+// Engine is a Docker daemon, an implementation of [supervisor.Engine]. [Engine.Run] should run beside its users.
+type Engine struct {
+	opts     Options
+	endpoint Endpoint
+	log      zerolog.Logger
+
+	mu        sync.Mutex // guards what follows
+	connected *client.Client
+	doorbells map[string]map[chan struct{}]bool // by container id, rung when it may have ended
+}
+
+var _ supervisor.Engine = (*Engine)(nil)
+
+// New makes the engine. It reads certificates but does not connect: a daemon that is away now may come later.
+func New(opts Options) (*Engine, error) {
+	endpoint, err := ParseEndpoint(opts.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Poll <= 0 {
+		opts.Poll = poll
+	}
+	e := &Engine{opts: opts, endpoint: endpoint, log: opts.Logger, doorbells: map[string]map[chan struct{}]bool{}}
+	probe, err := e.dial()
+	if err != nil {
+		return nil, fmt.Errorf("docker endpoint %s: %w", endpoint.URL, err)
+	}
+	return e, probe.Close()
+}
+
+// Endpoint returns where the daemon is.
+func (e *Engine) Endpoint() Endpoint { return e.endpoint }
+
+func (e *Engine) dial() (*client.Client, error) {
+	options := []client.Opt{client.WithHost(e.endpoint.URL)}
+	if !e.endpoint.Socket {
+		dialer := &net.Dialer{Timeout: connecting, KeepAlive: connecting}
+		options = append(options, client.WithDialContext(dialer.DialContext))
+		if dir := e.opts.CertPath; dir != "" {
+			options = append(options, client.WithTLSClientConfig(
+				filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")))
+		}
+	}
+	return client.New(options...)
+}
+
+// client returns the connection, having agreed on an API version with the daemon.
+func (e *Engine) client(ctx context.Context) (*client.Client, error) {
+	e.mu.Lock()
+	cli := e.connected
+	e.mu.Unlock()
+	if cli != nil {
+		return cli, nil
+	}
+	cli, err := e.dial()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", supervisor.ErrUnavailable, err)
+	}
+	ping, err := cli.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	switch {
+	case errdefs.IsInvalidArgument(err) && ping.APIVersion != "":
+		return nil, fmt.Errorf("%w: it speaks API %s, and at least %s is needed",
+			supervisor.ErrUnsupported, ping.APIVersion, client.MinAPIVersion)
+	case err != nil:
+		return nil, e.classify(ctx, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.connected = cli
+	return cli, nil
+}
+
+// forget makes the next request agree on a version again: the daemon may have been replaced by another one.
+func (e *Engine) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.connected != nil {
+		_ = e.connected.Close() // only idle connections are closed
+	}
+	e.connected = nil
+}
+
+// ask sends one request that the daemon must answer in time.
+func (e *Engine) ask(ctx context.Context, limit time.Duration, request func(context.Context, *client.Client) error) error {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	cli, err := e.client(ctx)
+	if err != nil {
+		return err
+	}
+	return e.classify(ctx, request(ctx, cli))
+}
+
+// classify tells an answer that refuses something from the lack of any sensible answer, which says nothing about the
+// containers. An answer is recognised by its HTTP status.
+func (e *Engine) classify(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Cause(ctx)
+	case client.IsErrConnectionFailed(err):
+		e.forget()
+		return fmt.Errorf("%w: %w", supervisor.ErrUnavailable, err)
+	case errdefs.IsUnavailable(err) || !answered(err):
+		return fmt.Errorf("%w: %w", supervisor.ErrUnavailable, err)
+	default:
+		return err
+	}
+}
+
+// answered tells whether the error is the daemon's answer to a request.
+func answered(err error) bool {
+	return errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) || errdefs.IsConflict(err) ||
+		errdefs.IsInternal(err) || errdefs.IsNotImplemented(err) || errdefs.IsUnauthorized(err) ||
+		errdefs.IsPermissionDenied(err) || errdefs.IsUnknown(err) || errdefs.IsFailedPrecondition(err) ||
+		errdefs.IsResourceExhausted(err)
+}
+
+// Version is what a daemon says of itself, as host information shows it.
+type Version struct {
+	APIVersion, Arch, GitCommit, GoVersion, KernelVersion, OS, Version string
+}
+
+// Version asks the daemon what it is.
+func (e *Engine) Version(ctx context.Context) (Version, error) {
+	var answer client.ServerVersionResult
+	err := e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
+		answer, err = cli.ServerVersion(ctx, client.ServerVersionOptions{})
+		return err
+	})
+	if err != nil {
+		return Version{}, fmt.Errorf("ask docker for its version: %w", err)
+	}
+	v := Version{APIVersion: answer.APIVersion, Arch: answer.Arch, OS: answer.Os, Version: answer.Version}
+	for _, c := range answer.Components {
+		if strings.EqualFold(c.Name, "Engine") {
+			v.GitCommit, v.GoVersion, v.KernelVersion = c.Details["GitCommit"], c.Details["GoVersion"], c.Details["KernelVersion"]
+		}
+	}
+	return v, nil
+}
+
+// Ping asks whether the daemon answers.
+func (e *Engine) Ping(ctx context.Context) error {
+	return e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) error {
+		_, err := cli.Ping(ctx, client.PingOptions{})
+		return err
+	})
+}
