@@ -1,0 +1,288 @@
+package zkserver
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// frameLimit is the longest request frame, ZooKeeper's jute.maxbuffer. A longer one ends the connection.
+	frameLimit = 1<<20 - 1
+	// helloLimit is the longest frame before there is a session.
+	helloLimit = 4096
+	// silenceLimit is how long a connection may stay without a session.
+	silenceLimit = 10 * time.Second
+)
+
+// conn is one client connection: a goroutine that reads and answers requests in their order, and one that sends.
+type conn struct {
+	srv *Server
+	nc  net.Conn
+	in  *bufio.Reader
+	out *outbox
+
+	// Of the reading goroutine alone, after the session is there.
+	frame   []byte
+	session int64
+	live    *liveSession
+	ids     []identity // never changed in place: requests in the pipeline hold it
+
+	// Guarded by the watches' mutex.
+	watching map[watchKey]struct{}
+	fired    uint64 // the last event sent
+	gone     bool
+}
+
+// serve talks to one client until the connection ends.
+func (s *Server) serve(nc net.Conn) {
+	c := &conn{srv: s, nc: nc, in: bufio.NewReaderSize(nc, 4096), out: newOutbox(nc)}
+	if !s.register(c) {
+		nc.Close()
+		return
+	}
+	defer s.unregister(c)
+	if host, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
+		c.ids = []identity{{"ip", host.Addr().Unmap().String()}}
+	}
+	var sender sync.WaitGroup
+	sender.Go(c.out.run)
+	c.converse()
+	s.pipeline.watches.forget(c)
+	c.out.end()
+	sender.Wait()
+	s.sessions.detach(c)
+}
+
+// converse reads requests until there are no more, the client breaks the protocol, or its session ends.
+func (c *conn) converse() {
+	if err := c.nc.SetReadDeadline(time.Now().Add(silenceLimit)); err != nil {
+		return
+	}
+	if !c.hello() {
+		return
+	}
+	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+		return
+	}
+	for c.out.ready(false) {
+		if err := c.readFrame(frameLimit); err != nil {
+			return
+		}
+		c.srv.stats.received.Add(1)
+		c.live.touch()
+		d := &decoder{rest: c.frame}
+		xid, kind := d.int32(), d.int32()
+		if d.bad || !c.handle(xid, kind, d) {
+			return
+		}
+	}
+}
+
+var errFrame = errors.New("frame of illegal length")
+
+// readFrame reads the next request into c.frame. The buffer grows with what has arrived, not with what was announced.
+func (c *conn) readFrame(limit int) error {
+	var head [4]byte
+	if _, err := io.ReadFull(c.in, head[:]); err != nil {
+		return err
+	}
+	n := int(int32(binary.BigEndian.Uint32(head[:])))
+	if n < 0 || n > limit {
+		return errFrame
+	}
+	if cap(c.frame) > 64<<10 {
+		c.frame = nil
+	}
+	c.frame = c.frame[:0]
+	for len(c.frame) < n {
+		have := len(c.frame)
+		c.frame = slices.Grow(c.frame, min(n-have, max(have, 4096)))
+		c.frame = c.frame[:min(n, cap(c.frame))]
+		if _, err := io.ReadFull(c.in, c.frame[have:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hello reads the connect request and gets the client its session. A four-letter word is answered instead.
+func (c *conn) hello() bool {
+	word, err := c.in.Peek(4)
+	if err != nil {
+		return false
+	}
+	if answer, ok := c.srv.fourLetterWord(string(word)); ok {
+		c.out.raw([]byte(answer))
+		return false
+	}
+	if err := c.readFrame(helloLimit); err != nil {
+		return false
+	}
+	c.srv.stats.received.Add(1)
+	d := &decoder{rest: c.frame}
+	d.int32() // protocol version
+	seen, timeout, id, password := d.int64(), d.int32(), d.int64(), d.buffer()
+	if d.bad {
+		return false
+	}
+	readOnlyByte := len(d.rest) > 0
+	if seen > c.srv.pipeline.zxid() {
+		c.srv.log.Warn().Str("client", c.nc.RemoteAddr().String()).Msg("client has seen a later state than this server has; refused")
+		return false
+	}
+	limited := min(max(time.Duration(timeout)*time.Millisecond, c.srv.sessionMin), c.srv.sessionMax)
+	if id == 0 {
+		return c.openSession(limited, readOnlyByte)
+	}
+	live, ok := c.srv.resume(c, id, password, limited)
+	if !ok {
+		c.welcome(0, 0, make([]byte, passwordSize), readOnlyByte)
+		return false
+	}
+	c.session, c.live = id, live
+	c.welcome(limited, id, password, readOnlyByte)
+	return true
+}
+
+// openSession gets a new session through the pipeline and waits for it.
+func (c *conn) openSession(timeout time.Duration, readOnlyByte bool) bool {
+	id, durable := c.srv.newSession(timeout)
+	opened := false
+	c.session = id
+	c.out.startWrite()
+	ok := c.srv.pipeline.submit(&request{
+		caller: caller{session: id}, kind: opOpenSession, open: durable,
+		done: func(r *request) {
+			if opened = r.answer == codeOK; opened {
+				c.live = c.srv.sessions.add(id, timeout, c)
+				c.welcome(timeout, id, durable.password[:], readOnlyByte)
+			}
+			c.out.endWrite()
+		},
+	})
+	return ok && c.out.ready(true) && opened
+}
+
+// welcome answers the connect request; a refusal is a welcome with zeros.
+func (c *conn) welcome(timeout time.Duration, id int64, password []byte, readOnlyByte bool) {
+	c.srv.stats.sent.Add(1)
+	c.out.send(func(b []byte) []byte {
+		b = appendInt32(appendInt32(b, 0), int32(timeout/time.Millisecond))
+		b = appendBuffer(appendInt64(b, id), password)
+		if readOnlyByte {
+			b = appendBool(b, false)
+		}
+		return b
+	})
+}
+
+// reply queues the answer to a request. Of a refused one only the header is sent.
+func (c *conn) reply(xid int32, zxid int64, err code, body []byte) {
+	c.srv.stats.sent.Add(1)
+	c.out.send(func(b []byte) []byte {
+		b = appendHeader(b, xid, zxid, err)
+		if err == codeOK {
+			b = append(b, body...)
+		}
+		return b
+	})
+}
+
+// handle takes one request. It is false when the connection is to end.
+func (c *conn) handle(xid, kind int32, d *decoder) bool {
+	switch kind {
+	case opPing:
+		c.reply(xid, c.srv.pipeline.zxid(), codeOK, nil)
+	case opAuth:
+		return c.authenticate(xid, d)
+	case opCloseSession:
+		c.write(xid, &request{kind: kind})
+		c.out.ready(true)
+		return false
+	case opCreate, opCreate2, opCreateContainer, opCreateTTL, opDelete, opSetData, opSetACL, opCheck, opSync:
+		return c.decoded(xid, d, &request{kind: kind, ops: []op{decodeOp(kind, d)}})
+	case opMulti:
+		return c.decoded(xid, d, &request{kind: kind, ops: decodeMulti(d)})
+	case opExists, opGetData, opGetACL, opGetChildren, opGetChildren2, opSetWatches, opSetWatches2, opAddWatch,
+		opCheckWatches, opRemoveWatches, opMultiRead, opGetEphemerals, opCountChildren, opWhoAmI:
+		if !c.out.ready(true) {
+			return false
+		}
+		c.srv.pipeline.read(c, xid, kind, d)
+	case opReconfig:
+		return c.refuse(xid, codeReconfigOff)
+	default:
+		c.refuse(xid, codeUnimplemented)
+		return false
+	}
+	return true
+}
+
+// refuse answers with an error in the request's turn.
+func (c *conn) refuse(xid int32, err code) bool {
+	if !c.out.ready(true) {
+		return false
+	}
+	c.reply(xid, c.srv.pipeline.zxid(), err, nil)
+	return true
+}
+
+func (c *conn) decoded(xid int32, d *decoder, r *request) bool {
+	if d.bad {
+		return c.refuse(xid, codeMarshalling)
+	}
+	return c.write(xid, r)
+}
+
+// write sends a request through the pipeline without waiting for it.
+func (c *conn) write(xid int32, r *request) bool {
+	r.caller = caller{session: c.session, ids: c.ids}
+	r.size = len(c.frame)
+	c.frame = nil // the request's data is part of it
+	closing := r.kind == opCloseSession
+	r.done = func(r *request) {
+		if closing && r.answer == codeOK {
+			c.srv.sessions.remove(r.session)
+		}
+		c.reply(xid, r.zxid, r.answer, r.body)
+		c.out.endWrite()
+	}
+	c.out.startWrite()
+	return c.srv.pipeline.submit(r)
+}
+
+// authenticate adds an identity. What cannot be proved ends the connection.
+func (c *conn) authenticate(xid int32, d *decoder) bool {
+	d.int32() // type
+	scheme, credential := d.string(), d.buffer()
+	if d.bad {
+		return c.refuse(xid, codeMarshalling)
+	}
+	if !c.out.ready(true) {
+		return false
+	}
+	ids := slices.Clone(c.ids)
+	switch scheme {
+	case "digest":
+		proved := digestOf(string(credential))
+		if proved == c.srv.superDigest {
+			ids = append(ids, identity{"super", ""})
+		}
+		ids = append(ids, identity{"digest", proved})
+	case "ip":
+	default:
+		c.reply(xid, 0, codeAuthFailed, nil)
+		return false
+	}
+	slices.SortFunc(ids, compareIdentities)
+	c.ids = slices.Compact(ids)
+	c.reply(xid, 0, codeOK, nil)
+	return true
+}

@@ -1,0 +1,137 @@
+package zkserver
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	batchRequests = 1000    // requests of one batch at most
+	batchBytes    = 4 << 20 // request bytes after which a batch is closed
+	queueLength   = 1000
+)
+
+// request is what goes through the pipeline: everything that changes the tree or must keep its place among changes.
+type request struct {
+	caller
+	kind   int32 // opMulti, opOpenSession, opCloseSession, opSync, or the kind of the single operation
+	ops    []op
+	open   session          // for opOpenSession
+	size   int              // bytes of the frame
+	zxid   int64            // of the answer
+	answer code             // filled in by the pipeline
+	body   []byte           // filled in by the pipeline
+	done   func(r *request) // called once, with the tree locked, in the order of the requests; must not block
+}
+
+// pipeline takes requests in their order, prepares a batch of them against a view, has the log make it durable, applies
+// it and answers. It is the only writer of the tree, and only durable changes are ever visible.
+type pipeline struct {
+	mu      sync.RWMutex // guards the tree: the pipeline writes, connections read
+	tree    *tree
+	journal *journal // nil: memory only
+	watches *watches
+	queue   chan *request
+	stopped chan struct{} // closed when requests are not taken any more
+}
+
+func newPipeline(t *tree, j *journal) *pipeline {
+	return &pipeline{
+		tree: t, journal: j, watches: newWatches(),
+		queue: make(chan *request, queueLength), stopped: make(chan struct{}),
+	}
+}
+
+// submit hands a request over. It is false when the server is ending; done is not called then.
+func (p *pipeline) submit(r *request) bool {
+	select {
+	case p.queue <- r:
+		return true
+	case <-p.stopped:
+		return false
+	}
+}
+
+// run works until ctx ends.
+func (p *pipeline) run(ctx context.Context) {
+	defer close(p.stopped)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case first := <-p.queue:
+			p.commit(p.fill(first))
+		}
+	}
+}
+
+// fill adds what is waiting already to a batch.
+func (p *pipeline) fill(first *request) []*request {
+	batch, size := []*request{first}, first.size
+	for len(batch) < batchRequests && size < batchBytes {
+		select {
+		case r := <-p.queue:
+			batch = append(batch, r)
+			size += r.size
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (p *pipeline) commit(batch []*request) {
+	view := newView(p.tree, time.Now().UnixMilli())
+	txns := make([]txn, 0, len(batch))
+	made := make([]bool, len(batch))
+	for i, r := range batch {
+		effects, ok := view.prepare(r)
+		if made[i] = ok; ok {
+			txns = append(txns, view.commit(effects))
+		}
+		r.zxid = view.zxid
+	}
+	var failed error
+	if p.journal != nil && len(txns) > 0 {
+		failed = p.journal.append(txns)
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, r := range batch {
+		switch {
+		case failed != nil:
+			r.zxid, r.answer, r.body = p.tree.zxid, codeSystem, nil
+		case made[i]:
+			for _, e := range p.tree.apply(txns[0]) {
+				p.watches.fire(e)
+			}
+			txns = txns[1:]
+		}
+		r.done(r)
+	}
+}
+
+// prepare turns a request into the effects of a transaction and fills in its answer. ok is false when there is nothing
+// to commit.
+func (v *view) prepare(r *request) (effects []effect, ok bool) {
+	if r.kind != opOpenSession && !v.alive(r.caller) {
+		r.answer = codeSessionExpired
+		return nil, false
+	}
+	switch r.kind {
+	case opSync:
+		r.body = appendString(nil, r.ops[0].path)
+		return nil, false
+	case opOpenSession:
+		return []effect{{kind: effectOpenSession, owner: r.session, count: int32(r.open.timeout), password: r.open.password}}, true
+	case opCloseSession:
+		return v.closeSession(r.session), true
+	case opMulti:
+		effects, r.body, ok = v.multi(r.ops, r.caller)
+		return effects, ok
+	}
+	effects, r.body, r.answer = v.change(r.ops[0], r.caller)
+	return effects, r.answer == codeOK
+}

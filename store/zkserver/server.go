@@ -1,0 +1,233 @@
+// Package zkserver is a single-node server of the ZooKeeper client protocol, durable in one directory. It is what
+// `helios solo` and the tests run instead of a ZooKeeper ensemble, so that every role has one store and one client.
+//
+// A request is read by its connection (conn.go), decoded (protocol.go, wire.go) and, if it changes something, put through
+// the pipeline (pipeline.go): a batch of requests is checked against the tree (prepare.go), written to the log with one
+// fsync (journal.go), applied to the tree (tree.go, which also tells the events), and answered (outbox.go). Reads are
+// answered by the connection from the tree, after its own writes (read.go). Nothing is visible before it is durable.
+//
+// The package owns the state directory and its formats. It never speaks to other servers, interprets no node's content,
+// and knows nothing of Helios. It follows testdata/spec/7-zookeeper-protocol.md where the protocol's public description
+// is silent.
+package zkserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options configure a Server. The zero value is a server in memory that only ServeConn and Dial reach.
+type Options struct {
+	// Addr is the TCP address to listen on, "127.0.0.1:2181"; port 0 takes a free one. Empty: no listener.
+	Addr string
+	// Dir holds the log and the snapshots; it is created. Empty: everything is forgotten at the end.
+	Dir string
+	// SessionTimeoutMin and SessionTimeoutMax bound what clients ask for. Defaults: 4 s and 40 s.
+	SessionTimeoutMin, SessionTimeoutMax time.Duration
+	// MaxConnections bounds the connections at one time. Default: 5000.
+	MaxConnections int
+	// NoSync leaves out fsync: a crash of the machine may lose what was acknowledged. For simulations and tests.
+	NoSync bool
+	// SuperDigest is the identity, user:base64(sha1(user:password)), that may do everything. Empty: nobody.
+	SuperDigest string
+	// Logger gets the server's log. The zero value logs nothing.
+	Logger zerolog.Logger
+}
+
+// Server is a coordination server. Make one with New.
+type Server struct {
+	log                    zerolog.Logger
+	listener               net.Listener // nil without an address
+	sessionMin, sessionMax time.Duration
+	containerCheck         time.Duration
+	maxConns               int
+	superDigest            string
+	started                time.Time
+	pipeline               *pipeline
+	sessions               *liveSessions
+	stats                  stats
+	incoming               chan net.Conn // from ServeConn
+	ended                  chan struct{} // closed when Run returns
+
+	mu      sync.Mutex // guards conns and closing
+	conns   map[*conn]struct{}
+	closing bool
+}
+
+// New checks the options, reads the state from the directory and binds the listener, but serves nobody before Run. Damage
+// in the directory that is not the torn end of a crash is an error that says what and where; nothing is repaired then.
+func New(opts Options) (*Server, error) {
+	s := &Server{
+		log: opts.Logger, superDigest: opts.SuperDigest,
+		sessionMin: orDefault(opts.SessionTimeoutMin, 4*time.Second), sessionMax: orDefault(opts.SessionTimeoutMax, 40*time.Second),
+		containerCheck: time.Minute, maxConns: opts.MaxConnections, started: time.Now(),
+		incoming: make(chan net.Conn), ended: make(chan struct{}), conns: map[*conn]struct{}{},
+	}
+	if s.maxConns == 0 {
+		s.maxConns = 5000
+	}
+	if s.sessionMin < 0 || s.sessionMin > s.sessionMax {
+		return nil, fmt.Errorf("session time-outs from %s to %s: the least must not be above the greatest", s.sessionMin, s.sessionMax)
+	}
+	if opts.Addr != "" {
+		l, err := net.Listen("tcp", opts.Addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("address %s is in use by another program: %w", opts.Addr, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", opts.Addr, err)
+		}
+		s.listener = l
+	}
+	t := newTree()
+	s.pipeline = newPipeline(t, nil)
+	s.sessions = newLiveSessions(t)
+	return s, nil
+}
+
+func orDefault(d, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return d
+}
+
+// Addr is the address the server listens on, "" without one.
+func (s *Server) Addr() string {
+	if s.listener == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
+
+// Run serves until ctx ends. It returns when all connections are closed and every goroutine has ended; the error is nil
+// after an orderly end.
+func (s *Server) Run(ctx context.Context) error {
+	defer close(s.ended)
+	pipeline, stopPipeline := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPipeline()
+	var committing errgroup.Group
+	committing.Go(func() error { s.pipeline.run(pipeline); return nil })
+
+	var serving sync.WaitGroup
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { s.tend(ctx); return nil })
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case nc := <-s.incoming:
+				serving.Go(func() { s.serve(nc) })
+			}
+		}
+	})
+	if s.listener != nil {
+		g.Go(func() error { return s.accept(ctx, &serving) })
+		context.AfterFunc(ctx, func() { s.listener.Close() })
+	}
+	<-ctx.Done()
+	s.closeConns()
+	err := g.Wait()
+	serving.Wait()
+	stopPipeline()
+	return errors.Join(err, committing.Wait())
+}
+
+// accept takes connections until ctx ends. Running out of file descriptors is no reason to stop.
+func (s *Server) accept(ctx context.Context, serving *sync.WaitGroup) error {
+	for {
+		nc, err := s.listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, os.ErrDeadlineExceeded):
+			s.log.Warn().Err(err).Msg("accept connection")
+			wait(ctx, 100*time.Millisecond)
+		case err != nil:
+			return fmt.Errorf("accept on %s: %w", s.Addr(), err)
+		default:
+			serving.Go(func() { s.serve(nc) })
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// ServeConn serves a connection as if the listener had accepted it. It waits for Run to take it and returns then; the
+// connection is closed when Run has ended.
+func (s *Server) ServeConn(nc net.Conn) {
+	select {
+	case s.incoming <- nc:
+	case <-s.ended:
+		nc.Close()
+	}
+}
+
+// Dial connects to the server without a network, by a pipe; network and address mean nothing. It is a dialer for the
+// client library, in virtual time too.
+func (s *Server) Dial(_, _ string, timeout time.Duration) (net.Conn, error) {
+	client, server := net.Pipe()
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	select {
+	case s.incoming <- server:
+		return client, nil
+	case <-s.ended:
+		return nil, net.ErrClosed
+	case <-late.C:
+		return nil, os.ErrDeadlineExceeded
+	}
+}
+
+// register counts a connection in, unless there are too many or the server is ending.
+func (s *Server) register(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || len(s.conns) >= s.maxConns {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) unregister(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+func (s *Server) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	s.closing = true
+	open := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	for _, c := range open {
+		c.out.close()
+	}
+}
