@@ -2,6 +2,7 @@ package document
 
 import (
 	"slices"
+	"strings"
 )
 
 // List is an array whose elements are described by element. It is never null:
@@ -16,7 +17,14 @@ func NullableList[T any](p *[]T, element func(*T) Value) Value {
 }
 
 // Texts is a list of strings, never null. A null element reads as NullText.
-func Texts(p *[]string) Value { return List(p, textElement) }
+func Texts(p *[]string) Value { return texts{p} }
+
+type texts struct{ p *[]string }
+
+func (t texts) list() list[string]       { return list[string]{t.p, textElement, false} }
+func (t texts) ReadFrom(r *Reader) error { return t.list().ReadFrom(r) }
+func (t texts) WriteTo(w *Writer)        { t.list().WriteTo(w) }
+func (t texts) Presence() Presence       { return t.list().Presence() }
 
 // NullableTexts is a list of strings that may be null, which is nil.
 func NullableTexts(p *[]string) Value { return NullableList(p, textElement) }
@@ -71,7 +79,7 @@ func TextSet(p *[]string) Value { return textSet{p} }
 type textSet struct{ p *[]string }
 
 func (s textSet) ReadFrom(r *Reader) error {
-	if err := Texts(s.p).ReadFrom(r); err != nil {
+	if err := (texts{s.p}).ReadFrom(r); err != nil {
 		return err
 	}
 	*s.p = unique(*s.p)
@@ -80,12 +88,13 @@ func (s textSet) ReadFrom(r *Reader) error {
 
 func (s textSet) WriteTo(w *Writer) {
 	ordered := SetOrder(*s.p)
-	Texts(&ordered).WriteTo(w)
+	texts{&ordered}.WriteTo(w)
 }
 
-func (s textSet) Presence() Presence { return Texts(s.p).Presence() }
+func (s textSet) Presence() Presence { return texts{s.p}.Presence() }
 
-// Keys turns the names of a JSON object into the keys of a map and back.
+// Keys turns the names of a JSON object into the keys of a map and back. Parse
+// clones what it keeps of a name.
 type Keys[K comparable] struct {
 	Parse  func(name string) (K, error)
 	Format func(key K) string
@@ -93,7 +102,7 @@ type Keys[K comparable] struct {
 
 // TextKeys are names that are the keys of the map.
 var TextKeys = Keys[string]{
-	Parse:  func(name string) (string, error) { return name, nil },
+	Parse:  func(name string) (string, error) { return strings.Clone(name), nil },
 	Format: func(key string) string { return key },
 }
 
@@ -110,7 +119,16 @@ func NullableMap[K comparable, V any](p *map[K]V, keys Keys[K], element func(*V)
 }
 
 // TextMap is a map of strings, never null. A null value reads as NullText.
-func TextMap(p *map[string]string) Value { return Map(p, TextKeys, textElement) }
+func TextMap(p *map[string]string) Value { return textMap{p} }
+
+type textMap struct{ p *map[string]string }
+
+func (t textMap) dictionary() dictionary[string, string] {
+	return dictionary[string, string]{t.p, TextKeys, textElement, false}
+}
+func (t textMap) ReadFrom(r *Reader) error { return t.dictionary().ReadFrom(r) }
+func (t textMap) WriteTo(w *Writer)        { t.dictionary().WriteTo(w) }
+func (t textMap) Presence() Presence       { return t.dictionary().Presence() }
 
 type dictionary[K comparable, V any] struct {
 	p        *map[K]V

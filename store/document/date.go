@@ -9,9 +9,13 @@ import (
 
 var errDate = errors.New("the text is no date")
 
-// readDate reads all forms of §1.5 but refuses fields that are out of range
-// (quirk 24).
-func readDate(r *Reader) (value time.Time, ok bool, err error) {
+type date struct{}
+
+func (date) write(w *Writer, value time.Time) { w.Date(value) }
+
+// read takes all forms of §1.5 but refuses fields that are out of range (quirk
+// 24).
+func (date) read(r *Reader) (value time.Time, ok bool, err error) {
 	text, kind, ok, err := r.coercible()
 	if err != nil || !ok {
 		return time.Time{}, false, err

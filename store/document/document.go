@@ -71,13 +71,13 @@ func (e *MissingError) Error() string { return e.Member + " is missing" }
 // the owners of znodes and state files do: the plain reader of §1.4. Text after
 // the value is ignored.
 func Read(data []byte, v Value) error {
-	return read(&Reader{data: data}, v)
+	return read(&Reader{data: string(data)}, v)
 }
 
 // ReadHTTP reads the body of a request as the master does: the HTTP reader of
 // §1.4, which differs from Read in the spelling of enums.
 func ReadHTTP(data []byte, v Value) error {
-	return read(&Reader{data: data, http: true}, v)
+	return read(&Reader{data: string(data), http: true}, v)
 }
 
 func read(r *Reader, v Value) error {

@@ -32,7 +32,7 @@ func (e enum[T]) ReadFrom(r *Reader) error {
 	if null, err := r.Null(); null {
 		return err
 	}
-	word, kind, err := r.scalar()
+	word, kind, err := r.word()
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (o object) ReadFrom(r *Reader) error {
 	if null, err := r.Null(); null {
 		return cmp.Or(err, ErrNull)
 	}
-	var seen, named uint64 // by index of the member; no document has 64
+	var seen, named uint64 // by index of the member; no document has more than 64
 	guess := 0             // documents mostly have their members in some order of ours
 	err := r.Object(func(name string) error {
 		i, alias := o.find(name, guess)
@@ -53,22 +53,21 @@ func (o object) ReadFrom(r *Reader) error {
 	if err != nil {
 		return err
 	}
+	absent := Reader{data: "null"} // what a member is read from that is not there
 	for i, m := range o {
 		switch {
 		case seen&(1<<i) != 0:
 		case m.Required:
 			return &MissingError{Member: m.Name}
 		default:
-			if err := m.Value.ReadFrom(&Reader{data: absent}); err != nil {
+			absent.pos = 0
+			if err := m.Value.ReadFrom(&absent); err != nil {
 				return at(m.Name, err)
 			}
 		}
 	}
 	return nil
 }
-
-// absent is how a member that is not there is read: as if it were null.
-var absent = []byte("null")
 
 // find is the index of the member called name, -1 if there is none.
 func (o object) find(name string, guess int) (i int, alias bool) {
@@ -87,21 +86,18 @@ func (o object) find(name string, guess int) (i int, alias bool) {
 }
 
 func (o object) WriteTo(w *Writer) {
-	members := o
+	var indices [64]uint8
+	order := indices[:len(o)]
+	for i := range order {
+		order[i] = uint8(i)
+	}
 	if w.form != answer {
-		members = slices.Clone(o)
-		slices.SortFunc(members, func(a, b Member) int {
-			if w.form == canonical {
-				if d := a.rank() - b.rank(); d != 0 {
-					return d
-				}
-			}
-			return strings.Compare(a.Name, b.Name)
-		})
+		slices.SortFunc(order, func(i, j uint8) int { return o[i].compare(&o[j], w.form) })
 	}
 	w.openObject()
 	empty := true
-	for _, m := range members {
+	for _, i := range order {
+		m := &o[i]
 		if m.omitted(w.form) {
 			continue
 		}
@@ -112,7 +108,15 @@ func (o object) WriteTo(w *Writer) {
 	w.closeObject(empty)
 }
 
-func (m Member) rank() int {
+// compare is the order of members in all forms but the answer.
+func (m *Member) compare(other *Member, f form) int {
+	if f == canonical && m.rank() != other.rank() {
+		return m.rank() - other.rank()
+	}
+	return strings.Compare(m.Name, other.Name)
+}
+
+func (m *Member) rank() int {
 	switch {
 	case m.First:
 		return -1
@@ -122,7 +126,7 @@ func (m Member) rank() int {
 	return 0
 }
 
-func (m Member) omitted(f form) bool {
+func (m *Member) omitted(f form) bool {
 	switch {
 	case m.OmitNull:
 		return m.Value.Presence() == Null

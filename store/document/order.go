@@ -72,8 +72,17 @@ func unique(items []string) []string {
 	if len(items) == 0 {
 		return nil
 	}
-	seen := make(map[string]bool, len(items))
 	out := make([]string, 0, len(items))
+	const few = 40 // Linux has as many capabilities
+	if len(items) <= few {
+		for _, item := range items {
+			if !slices.Contains(out, item) {
+				out = append(out, item)
+			}
+		}
+		return out
+	}
+	seen := make(map[string]bool, len(items))
 	for _, item := range items {
 		if !seen[item] {
 			seen[item] = true

@@ -31,8 +31,11 @@ func (k Kind) String() string { return kindNames[k] }
 
 // Reader takes one JSON text apart, value by value. Its methods belong to
 // implementations of Value.
+//
+// Inside the package names and numbers are parts of data; whatever outlives the
+// reading is cloned, so that a short text does not keep a long document alive.
 type Reader struct {
-	data  []byte
+	data  string
 	pos   int
 	depth int
 	http  bool
@@ -72,12 +75,12 @@ func (r *Reader) Null() (bool, error) {
 // Text consumes a value where a string is wanted: a string, or a number or
 // boolean as it stands in the text. Anything else is an error.
 func (r *Reader) Text() (string, error) {
-	text, _, err := r.scalar()
-	return text, err
+	text, _, err := r.word()
+	return strings.Clone(text), err
 }
 
 // Object consumes an object and calls member for each of its names; member
-// must consume the value.
+// must consume the value, and clone the name to keep it.
 func (r *Reader) Object(member func(name string) error) error {
 	if kind := r.Kind(); kind != KindObject {
 		return unexpected("an object", kind)
@@ -137,7 +140,7 @@ func (r *Reader) Skip() error {
 	case KindNull:
 		return r.literal("null")
 	default:
-		_, _, err := r.scalar()
+		_, _, err := r.word()
 		return err
 	}
 }
@@ -165,8 +168,8 @@ func (r *Reader) Lookup(name string) (value string, found bool, err error) {
 	return value, found, err
 }
 
-// scalar consumes a string, number or boolean: its text and its kind.
-func (r *Reader) scalar() (string, Kind, error) {
+// word consumes a string, number or boolean: its text and its kind.
+func (r *Reader) word() (string, Kind, error) {
 	kind := r.Kind()
 	switch kind {
 	case KindText:
@@ -226,14 +229,14 @@ func (r *Reader) skipSpace() {
 }
 
 func (r *Reader) skipByteOrderMark() {
-	if len(r.data) >= 3 && string(r.data[:3]) == "\ufeff" {
+	if strings.HasPrefix(r.data, "\ufeff") {
 		r.pos = 3
 	}
 }
 
 func (r *Reader) literal(word string) error {
 	end := r.pos + len(word)
-	if end > len(r.data) || string(r.data[r.pos:end]) != word || end < len(r.data) && isWord(r.data[end]) {
+	if end > len(r.data) || r.data[r.pos:end] != word || end < len(r.data) && isWord(r.data[end]) {
 		return r.syntax(word)
 	}
 	r.pos = end
@@ -272,7 +275,7 @@ func (r *Reader) number() (string, error) {
 		return "", r.syntax("a number")
 	}
 	r.pos = pos
-	return string(r.data[start:pos]), nil
+	return r.data[start:pos], nil
 }
 
 // text consumes a string. Text that is not UTF-8, and halves of surrogate
@@ -304,7 +307,7 @@ func (r *Reader) escaped(start, pos int) (string, error) {
 		switch {
 		case c == '"':
 			r.pos = pos
-			return valid(out)
+			return valid(string(out))
 		case c < ' ':
 			r.pos = pos
 			return "", r.syntax("an escaped control character")
@@ -339,7 +342,7 @@ func (r *Reader) escaped(start, pos int) (string, error) {
 
 // unicodeEscape decodes what follows \u, a surrogate pair wholly, and says how
 // many bytes that is.
-func unicodeEscape(b []byte) (char rune, width int, ok bool) {
+func unicodeEscape(b string) (char rune, width int, ok bool) {
 	char, ok = hex4(b)
 	if !ok || !utf16.IsSurrogate(char) {
 		return char, 4, ok
@@ -352,12 +355,12 @@ func unicodeEscape(b []byte) (char rune, width int, ok bool) {
 	return char, 10, ok && char != utf8.RuneError
 }
 
-func hex4(b []byte) (rune, bool) {
+func hex4(b string) (rune, bool) {
 	if len(b) < 4 {
 		return 0, false
 	}
 	var char rune
-	for _, c := range b[:4] {
+	for _, c := range []byte(b[:4]) {
 		switch {
 		case isDigit(c):
 			char = char<<4 | rune(c-'0')
@@ -370,11 +373,11 @@ func hex4(b []byte) (rune, bool) {
 	return char, true
 }
 
-func valid(b []byte) (string, error) {
-	if !utf8.Valid(b) {
+func valid(s string) (string, error) {
+	if !utf8.ValidString(s) {
 		return "", errors.New("a string is not valid UTF-8")
 	}
-	return string(b), nil
+	return s, nil
 }
 
 // syntax is an error about the text itself. It shows no content: a document may

@@ -32,7 +32,13 @@ func (t text) Presence() Presence {
 }
 
 // OptionalText is a string that may be null.
-func OptionalText(p **string) Value { return Optional(p, Text) }
+func OptionalText(p **string) Value { return optionalText{p} }
+
+type optionalText struct{ p **string }
+
+func (t optionalText) ReadFrom(r *Reader) error { return optional[string]{t.p, Text}.ReadFrom(r) }
+func (t optionalText) WriteTo(w *Writer)        { optional[string]{t.p, Text}.WriteTo(w) }
+func (t optionalText) Presence() Presence       { return optional[string]{t.p, Text}.Presence() }
 
 // TextOr is a string for which null reads as a default.
 func TextOr(p *string, otherwise string) Value { return textOr{text{p}, otherwise} }
@@ -81,79 +87,80 @@ func (c constant) WriteTo(w *Writer)        { w.Text(string(c)) }
 func (c constant) Presence() Presence       { return Filled }
 
 // Int is a 32-bit integer that is never null: null reads as 0.
-func Int(p *int32) Value { return integer[int32]{p} }
+func Int(p *int32) Value { return scalar[integer[int32], int32]{p} }
 
 // Long is a 64-bit integer that is never null: null reads as 0.
-func Long(p *int64) Value { return integer[int64]{p} }
+func Long(p *int64) Value { return scalar[integer[int64], int64]{p} }
 
 // OptionalInt is a 32-bit integer that may be null.
-func OptionalInt(p **int32) Value { return optionalScalar[int32]{p, readInteger[int32], Int} }
+func OptionalInt(p **int32) Value { return optionalScalar[integer[int32], int32]{p} }
 
 // OptionalLong is a 64-bit integer that may be null.
-func OptionalLong(p **int64) Value { return optionalScalar[int64]{p, readInteger[int64], Long} }
-
-type integer[T int32 | int64] struct{ p *T }
-
-func (n integer[T]) ReadFrom(r *Reader) error { return orZero(n.p, readInteger[T], r) }
-func (n integer[T]) WriteTo(w *Writer)        { w.Int(int64(*n.p)) }
-func (n integer[T]) Presence() Presence       { return Filled }
+func OptionalLong(p **int64) Value { return optionalScalar[integer[int64], int64]{p} }
 
 // Bool is a boolean that is never null: null reads as false.
-func Bool(p *bool) Value { return boolean{p} }
+func Bool(p *bool) Value { return scalar[boolean, bool]{p} }
 
 // OptionalBool is a boolean that may be null.
-func OptionalBool(p **bool) Value { return optionalScalar[bool]{p, readBool, Bool} }
-
-type boolean struct{ p *bool }
-
-func (b boolean) ReadFrom(r *Reader) error { return orZero(b.p, readBool, r) }
-func (b boolean) WriteTo(w *Writer)        { w.Bool(*b.p) }
-func (b boolean) Presence() Presence       { return Filled }
+func OptionalBool(p **bool) Value { return optionalScalar[boolean, bool]{p} }
 
 // Double is a floating point number that is never null: null reads as 0.
-func Double(p *float64) Value { return double{p} }
-
-type double struct{ p *float64 }
-
-func (d double) ReadFrom(r *Reader) error { return orZero(d.p, readDouble, r) }
-func (d double) WriteTo(w *Writer)        { w.Double(*d.p) }
-func (d double) Presence() Presence       { return Filled }
+func Double(p *float64) Value { return scalar[double, float64]{p} }
 
 // OptionalDate is a date that may be null. It reads all forms of §1.5, in
 // milliseconds and UTC.
-func OptionalDate(p **time.Time) Value { return optionalScalar[time.Time]{p, readDate, date} }
+func OptionalDate(p **time.Time) Value { return optionalScalar[date, time.Time]{p} }
 
-func date(p *time.Time) Value { return dateValue{p} }
-
-type dateValue struct{ p *time.Time }
-
-func (d dateValue) ReadFrom(r *Reader) error { return orZero(d.p, readDate, r) }
-func (d dateValue) WriteTo(w *Writer)        { w.Date(*d.p) }
-func (d dateValue) Presence() Presence       { return Filled }
-
-// optionalScalar is Optional for scalars, whose strings "" and "null" are null as well.
-type optionalScalar[T any] struct {
-	p       **T
-	read    func(*Reader) (T, bool, error)
-	element func(*T) Value
+// codec reads and writes a scalar that may be null: the word, an empty string,
+// or a string of that word.
+type codec[T any] interface {
+	read(r *Reader) (value T, ok bool, err error)
+	write(w *Writer, value T)
 }
 
-func (o optionalScalar[T]) ReadFrom(r *Reader) error {
-	*o.p = nil
-	value, ok, err := o.read(r)
+// scalar is a variable for which null is the zero value.
+type scalar[C codec[T], T any] struct{ p *T }
+
+func (s scalar[C, T]) ReadFrom(r *Reader) (err error) {
+	var c C
+	*s.p, _, err = c.read(r)
+	return err
+}
+
+func (s scalar[C, T]) WriteTo(w *Writer) {
+	var c C
+	c.write(w, *s.p)
+}
+
+func (s scalar[C, T]) Presence() Presence { return Filled }
+
+// optionalScalar is a variable for which null is nil.
+type optionalScalar[C codec[T], T any] struct{ p **T }
+
+func (s optionalScalar[C, T]) ReadFrom(r *Reader) error {
+	var c C
+	*s.p = nil
+	value, ok, err := c.read(r)
 	if ok && err == nil {
-		*o.p = &value
+		*s.p = new(value)
 	}
 	return err
 }
 
-func (o optionalScalar[T]) WriteTo(w *Writer)  { Optional(o.p, o.element).WriteTo(w) }
-func (o optionalScalar[T]) Presence() Presence { return Optional(o.p, o.element).Presence() }
+func (s optionalScalar[C, T]) WriteTo(w *Writer) {
+	var c C
+	if *s.p == nil {
+		w.Null()
+		return
+	}
+	c.write(w, **s.p)
+}
 
-// orZero reads a scalar for which null is the zero value.
-func orZero[T any](p *T, read func(*Reader) (T, bool, error), r *Reader) (err error) {
-	*p, _, err = read(r)
-	return err
+func (s optionalScalar[C, T]) Presence() Presence {
+	if *s.p == nil {
+		return Null
+	}
+	return Filled
 }
 
 // coercible consumes a scalar that is to become a number, boolean or date;
@@ -163,7 +170,7 @@ func (r *Reader) coercible() (text string, kind Kind, ok bool, err error) {
 	if null, err := r.Null(); null {
 		return "", KindNull, false, err
 	}
-	text, kind, err = r.scalar()
+	text, kind, err = r.word()
 	if kind == KindText {
 		text = strings.TrimFunc(text, func(c rune) bool { return c <= ' ' })
 		ok = text != "" && text != "null"
@@ -172,7 +179,11 @@ func (r *Reader) coercible() (text string, kind Kind, ok bool, err error) {
 	return text, kind, true, err
 }
 
-func readInteger[T int32 | int64](r *Reader) (value T, ok bool, err error) {
+type integer[T int32 | int64] struct{}
+
+func (integer[T]) write(w *Writer, value T) { w.Int(int64(value)) }
+
+func (integer[T]) read(r *Reader) (value T, ok bool, err error) {
 	text, kind, ok, err := r.coercible()
 	if err != nil || !ok {
 		return 0, false, err
@@ -212,7 +223,11 @@ func truncated[T int32 | int64](text string, bits int) (T, bool, error) {
 	return T(f), true, nil
 }
 
-func readBool(r *Reader) (value, ok bool, err error) {
+type boolean struct{}
+
+func (boolean) write(w *Writer, value bool) { w.Bool(value) }
+
+func (boolean) read(r *Reader) (value, ok bool, err error) {
 	text, kind, ok, err := r.coercible()
 	if err != nil || !ok {
 		return false, false, err
@@ -226,7 +241,11 @@ func readBool(r *Reader) (value, ok bool, err error) {
 	return false, false, fmt.Errorf("%v is no boolean here", kind)
 }
 
-func readDouble(r *Reader) (value float64, ok bool, err error) {
+type double struct{}
+
+func (double) write(w *Writer, value float64) { w.Double(value) }
+
+func (double) read(r *Reader) (value float64, ok bool, err error) {
 	text, kind, ok, err := r.coercible()
 	if err != nil || !ok {
 		return 0, false, err

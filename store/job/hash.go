@@ -32,8 +32,9 @@ func (j *Job) hashed(capabilities func(*[]string) document.Value) ID {
 
 // config is what the hash covers. §11.2.
 func (j *Job) config(capabilities func(*[]string) document.Value) document.Value {
-	var config []document.Member
-	for _, m := range j.members() {
+	members := j.members()
+	config := members[:0]
+	for _, m := range members {
 		switch m.Name {
 		case "id", "created", "creatingUser":
 			continue

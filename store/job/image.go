@@ -8,10 +8,8 @@ import (
 )
 
 var (
-	tagPattern       = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}$`)
-	componentPattern = regexp.MustCompile(`^[a-z0-9._-]+$`)
-	addressPattern   = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){3}$`)
-	domainPattern    = regexp.MustCompile(`^([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])` +
+	addressPattern = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]{1,3}){3}$`)
+	domainPattern  = regexp.MustCompile(`^([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])` +
 		`(\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*\.?$`)
 )
 
@@ -49,7 +47,7 @@ func checkTag(tag string) []string {
 	switch {
 	case tag == "":
 		return []string{"Tag cannot be empty"}
-	case !tagPattern.MatchString(tag):
+	case !isName(tag) || tag[0] == '.' || tag[0] == '-' || len(tag) > 128:
 		return []string{fmt.Sprintf(`Illegal tag: "%s", must match [\w][\w.-]{0,127}`, tag)}
 	}
 	return nil
@@ -72,7 +70,7 @@ func checkName(ref, name string) []string {
 
 func checkRegistry(endpoint string) []string {
 	address, port, hasPort := strings.Cut(endpoint, ":")
-	domain := domainPattern.MatchString(address) && strings.Trim(address, "0123456789.") != ""
+	domain := domainPattern.MatchString(address) && !consistsOf(address, digits+".")
 	if !domain && !addressPattern.MatchString(address) {
 		return []string{fmt.Sprintf(`Invalid domain name: "%s"`, address)}
 	}
@@ -84,7 +82,7 @@ func checkRegistry(endpoint string) []string {
 
 func checkComponents(ref, name string) []string {
 	for component := range strings.SplitSeq(name, "/") {
-		if !componentPattern.MatchString(component) {
+		if !consistsOf(component, digits+lower+"._-") {
 			return []string{fmt.Sprintf(`Invalid image name (%s), only ^([a-z0-9._-]+)$ is allowed for each `+
 				`slash-separated name component (failed on "%s")`, ref, component)}
 		}

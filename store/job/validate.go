@@ -3,7 +3,6 @@ package job
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,8 @@ import (
 type Checks struct {
 	// Hash requires a hash in the id and compares it with the computed one.
 	Hash bool
+	// Computed is what ComputedID answers, if the caller knows it already.
+	Computed ID
 	// Capabilities allows only added capabilities that are in Whitelist.
 	Capabilities bool
 	Whitelist    []string
@@ -23,24 +24,35 @@ type Checks struct {
 	Now time.Time
 }
 
-var (
-	namePattern     = regexp.MustCompile(`^[0-9a-zA-Z_.-]+$`)
-	hostnamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	servicePattern  = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
+const (
+	digits  = "0123456789"
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
+
+// consistsOf says whether s is one or more of the characters.
+func consistsOf(s, characters string) bool {
+	return s != "" && strings.Trim(s, characters) == ""
+}
+
+func isName(s string) bool { return consistsOf(s, digits+letters+"_.-") }
+
+func isHostname(s string) bool {
+	return consistsOf(s, digits+lower+"-") && s[0] != '-' && len(s) <= 63
+}
 
 // Validate returns all that is wrong with the job, in the order of §13.1 and
 // without duplicates; a job is valid if that is nothing.
 func (j *Job) Validate(c Checks) []string {
 	v := validation{job: j}
 	v.nulls()
-	v.id(c.Hash)
+	v.id(c)
 	if j.Image == nil {
 		v.add("Image was not specified.")
 	} else {
 		v.add(CheckImage(*j.Image)...)
 	}
-	if j.Hostname != nil && *j.Hostname != "" && !hostnamePattern.MatchString(*j.Hostname) {
+	if j.Hostname != nil && *j.Hostname != "" && !isHostname(*j.Hostname) {
 		v.addf("Invalid hostname (%s), only [a-z0-9][a-z0-9-] are allowed, size between 1 and 63", *j.Hostname)
 	}
 	v.ports()
@@ -122,27 +134,30 @@ func (v *validation) nulls() {
 }
 
 // id is rules 1 to 4.
-func (v *validation) id(withHash bool) {
+func (v *validation) id(c Checks) {
 	id := v.job.ID
 	if id == (ID{}) {
 		v.add("Job id was not specified.")
 		return
 	}
-	computed := v.job.ComputedID()
+	computed := c.Computed
+	if computed == (ID{}) && (c.Hash || id.Version == "") {
+		computed = v.job.ComputedID()
+	}
 	switch {
 	case id.Name == "":
 		v.add("Job name was not specified.")
-	case !namePattern.MatchString(id.Name):
+	case !isName(id.Name):
 		v.addf("Job name may only contain [0-9a-zA-Z-_.] in job name [%s].", id.Name)
 	}
 	switch {
 	case id.Version == "":
 		v.addf("Job version was not specified in job id [%v].", computed)
-	case !namePattern.MatchString(id.Version):
+	case !isName(id.Version):
 		v.addf("Job version may only contain [0-9a-zA-Z-_.] in job version [%s].", id.Version)
 	}
 	switch {
-	case !withHash:
+	case !c.Hash:
 	case id.Hash == "":
 		v.addf("Job hash was not specified in job id [%v].", computed)
 	case id.Hash != computed.Hash && id.Hash != v.job.hashed(document.Texts).Hash:
@@ -205,7 +220,7 @@ func (v *validation) registration() {
 				v.addf("Service registration refers to missing port mapping: %v=%s", endpoint, name)
 			}
 		}
-		if len(ports.Ports) > 0 && !servicePattern.MatchString(endpoint.Service) {
+		if len(ports.Ports) > 0 && !consistsOf(endpoint.Service, digits+letters+"_-") {
 			v.addf("Invalid service registration name: %s", endpoint.Service)
 		}
 	}
@@ -319,5 +334,10 @@ func (j *Job) endpoints() []Endpoint {
 
 // ascending are the keys of m in ascending order.
 func ascending[V any](m map[string]V) []string {
-	return slices.SortedFunc(maps.Keys(m), document.Ascending)
+	if len(m) == 0 {
+		return nil
+	}
+	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	slices.SortFunc(keys, document.Ascending)
+	return keys
 }
