@@ -1,0 +1,314 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/google/uuid"
+
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+)
+
+// Deploy gives a host a job (zookeeper §8.4). The deployment names the job, the goal and who asks. The host need not
+// be up. Leftovers of deployments that are no more are taken over (Q9).
+//
+// It returns job.ErrNotFound, job.ErrForbidden, host.ErrNotFound, job.ErrAlreadyDeployed, a [PortConflictError], or an
+// [UnreadableError] for the job.
+func (s *Store) Deploy(ctx context.Context, hostName string, d job.Deployment, token string) error {
+	return named("deploy job "+d.JobID.String()+" on", hostName, s.deploy(ctx, hostName, d, token))
+}
+
+func (s *Store) deploy(ctx context.Context, hostName string, d job.Deployment, token string) error {
+	operation := uuid.NewString()
+	for range maxRaces {
+		j, err := s.job(ctx, d.JobID)
+		if err != nil {
+			return err
+		}
+		if err := verify(j, token); err != nil {
+			return err
+		}
+		if !legalName(hostName) {
+			return host.ErrNotFound
+		}
+		ground, err := s.survey(ctx, hostName, d.JobID, j)
+		if err != nil {
+			return err
+		}
+		t, err := planDeploy(ground, d, j, operation)
+		if err != nil {
+			return err
+		}
+		_, err = s.session.commit(ctx, t)
+		if errors.Is(err, zk.ErrNodeExists) { // by ourselves, unheard?
+			done, err := s.session.exists(ctx, configHostJobCreation(hostName, d.JobID, operation))
+			if done || err != nil {
+				return err
+			}
+			continue
+		}
+		if !raced(err) {
+			return err
+		}
+	}
+	return errRaces
+}
+
+// ground is what a job finds on a host before it is deployed there, and what it must clear to be undeployed.
+type ground struct {
+	host  string
+	known bool  // the host's node exists
+	task  *node // nil when the job is not deployed
+	link  *zk.Stat
+	links bool // the job's list of hosts exists
+	ports map[int32]portNode
+}
+
+// portNode is the node of a static port of the job that exists.
+type portNode struct {
+	owner   string // full id of a job
+	version int32
+	held    bool // the owner is deployed on the host; otherwise the node is a leftover
+}
+
+// survey reads all that bears on a deployment of j on a host.
+func (s *Store) survey(ctx context.Context, hostName string, id job.ID, j job.Job) (ground, error) {
+	g := ground{host: hostName, ports: make(map[int32]portNode)}
+	ports := staticPorts(j)
+	paths := []string{
+		configHost(hostName), configHostJob(hostName, id.String()), configJobHost(id, hostName), configJobHosts(id),
+	}
+	for _, port := range ports {
+		paths = append(paths, configHostPort(hostName, port))
+	}
+	nodes, err := s.session.getAll(ctx, paths)
+	if err != nil {
+		return ground{}, err
+	}
+	g.known, g.link, g.links = nodes[0].stat != nil, nodes[2].stat, nodes[3].stat != nil
+	if nodes[1].stat != nil {
+		g.task = &nodes[1]
+	}
+	for i, port := range ports {
+		n := nodes[4+i]
+		if n.stat == nil {
+			continue
+		}
+		found := portNode{owner: string(n.data), version: n.stat.Version, held: true}
+		// An owner that cannot be told is left in possession.
+		if owner, err := read(n, (*job.ID).JSON); err == nil && legalName(owner.String()) {
+			found.owner = owner.String()
+			if found.held, err = s.session.exists(ctx, configHostJob(hostName, owner.String())); err != nil {
+				return ground{}, err
+			}
+		}
+		g.ports[port] = found
+	}
+	return g, nil
+}
+
+// planDeploy is the transaction that deploys, or the reason why not. It takes leftovers over by setting them: the new
+// version is what tells them from what others read before.
+func planDeploy(g ground, d job.Deployment, j job.Job, operation string) (*txn, error) {
+	id := d.JobID
+	switch {
+	case !g.known:
+		return nil, host.ErrNotFound
+	case g.task != nil:
+		return nil, job.ErrAlreadyDeployed
+	}
+	var t txn
+	t.check(configJob(id), anyVersion)
+	for _, port := range staticPorts(j) {
+		path := configHostPort(g.host, port)
+		switch found, exists := g.ports[port]; {
+		case !exists:
+			t.create(path, quoted(id))
+		case found.held:
+			return nil, &PortConflictError{Port: port, Job: id, Other: found.owner, Host: g.host}
+		default:
+			t.set(path, quoted(id), found.version)
+		}
+	}
+	if !g.links {
+		t.create(configJobHosts(id), nil)
+	}
+	if g.link == nil {
+		t.create(configJobHost(id, g.host), nil)
+	} else {
+		t.set(configJobHost(id, g.host), nil, g.link.Version)
+	}
+	task := taskOf(d, j)
+	t.create(configHostJob(g.host, id.String()), document.Canonical(task.JSON()))
+	t.create(configHostJobCreation(g.host, id, operation), nil)
+	return &t, nil
+}
+
+// staticPorts are the host ports that a job asks for by number, each once (zookeeper §8).
+func staticPorts(j job.Job) []int32 {
+	ports := make(map[int32]bool)
+	for _, mapping := range j.Ports {
+		if mapping.ExternalPort != nil {
+			ports[*mapping.ExternalPort] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ports))
+}
+
+func taskOf(d job.Deployment, j job.Job) job.Task {
+	return job.Task{
+		Job: j, Goal: d.Goal,
+		DeployerUser: d.DeployerUser, DeployerMaster: d.DeployerMaster, DeploymentGroupName: d.DeploymentGroupName,
+	}
+}
+
+func deploymentOf(id job.ID, t job.Task) job.Deployment {
+	return job.Deployment{
+		JobID: id, Goal: t.Goal,
+		DeployerUser: t.DeployerUser, DeployerMaster: t.DeployerMaster, DeploymentGroupName: t.DeploymentGroupName,
+	}
+}
+
+// Deployment reads a job's deployment on a host. It returns job.ErrNotDeployed or an [UnreadableError].
+func (s *Store) Deployment(ctx context.Context, hostName string, id job.ID) (job.Deployment, error) {
+	task, _, err := s.task(ctx, hostName, id)
+	if err != nil {
+		return job.Deployment{}, named("read deployment of job "+id.String()+" on", hostName, err)
+	}
+	return deploymentOf(id, task), nil
+}
+
+func (s *Store) task(ctx context.Context, hostName string, id job.ID) (job.Task, *zk.Stat, error) {
+	if !legalName(hostName) || !legalName(id.String()) {
+		return job.Task{}, nil, job.ErrNotDeployed
+	}
+	n, err := s.session.get(ctx, configHostJob(hostName, id.String()))
+	if errors.Is(err, zk.ErrNoNode) {
+		return job.Task{}, nil, job.ErrNotDeployed
+	}
+	if err != nil {
+		return job.Task{}, nil, err
+	}
+	task, err := read(n, (*job.Task).JSON)
+	return task, n.stat, err
+}
+
+// SetGoal changes the goal of a deployment (zookeeper §8.5). It returns job.ErrNotDeployed, job.ErrForbidden,
+// host.ErrNotFound, or an [UnreadableError]; for a job that does not exist job.ErrNotDeployed, be the host known or not.
+func (s *Store) SetGoal(ctx context.Context, hostName string, id job.ID, goal job.Goal, token string) error {
+	return named("set goal of job "+id.String()+" on", hostName, s.setGoal(ctx, hostName, id, goal, token))
+}
+
+func (s *Store) setGoal(ctx context.Context, hostName string, id job.ID, goal job.Goal, token string) error {
+	for range maxRaces {
+		j, err := s.job(ctx, id)
+		if errors.Is(err, job.ErrNotFound) {
+			return job.ErrNotDeployed
+		}
+		if err != nil {
+			return err
+		}
+		if err := verify(j, token); err != nil {
+			return err
+		}
+		if known, err := s.hostExists(ctx, hostName); err != nil {
+			return err
+		} else if !known {
+			return host.ErrNotFound
+		}
+		task, stat, err := s.task(ctx, hostName, id)
+		if err != nil {
+			return err
+		}
+		d := deploymentOf(id, task)
+		d.Goal = goal
+		changed := taskOf(d, j)
+		err = s.session.set(ctx, configHostJob(hostName, id.String()), document.Canonical(changed.JSON()), stat.Version)
+		if !raced(err) {
+			return err
+		}
+	}
+	return errRaces
+}
+
+// Undeploy takes a job from a host and returns the deployment as it was (zookeeper §8.7). The task's status stays until
+// the agent has stopped the container. Nodes of the deployment that are missing are no obstacle; without the job's own
+// node the token is that of the task's copy (Q9).
+//
+// It returns host.ErrNotFound, job.ErrNotDeployed, job.ErrForbidden, or an [UnreadableError].
+func (s *Store) Undeploy(ctx context.Context, hostName string, id job.ID, token string) (job.Deployment, error) {
+	d, err := s.undeploy(ctx, hostName, id, token)
+	return d, named("undeploy job "+id.String()+" from", hostName, err)
+}
+
+func (s *Store) undeploy(ctx context.Context, hostName string, id job.ID, token string) (job.Deployment, error) {
+	var (
+		was    job.Deployment
+		unsure []string // nodes of a deployment that a lost attempt may have removed
+	)
+	for range maxRaces {
+		if known, err := s.hostExists(ctx, hostName); err != nil {
+			return was, err
+		} else if !known && unsure == nil {
+			return was, host.ErrNotFound
+		}
+		nodes, err := s.session.tree(ctx, configHostJob(hostName, id.String()))
+		if err != nil {
+			return was, err
+		}
+		if unsure != nil && !slices.Equal(nodes, unsure) {
+			return was, nil // it is gone; another one that is there now was not meant
+		}
+		task, _, err := s.task(ctx, hostName, id)
+		if err != nil {
+			return was, err
+		}
+		was = deploymentOf(id, task)
+		t, err := s.planUndeploy(ctx, hostName, id, task, nodes, token)
+		if err != nil {
+			return was, err
+		}
+		lost, err := s.session.commit(ctx, t)
+		if !raced(err) {
+			return was, err
+		}
+		if lost {
+			unsure = nodes
+		}
+	}
+	return was, errRaces
+}
+
+// planUndeploy deletes what there is of a deployment.
+func (s *Store) planUndeploy(ctx context.Context, hostName string, id job.ID, task job.Task, nodes []string, token string) (*txn, error) {
+	j, err := s.job(ctx, id)
+	if errors.Is(err, job.ErrNotFound) {
+		j, err = task.Job, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := verify(j, token); err != nil {
+		return nil, err
+	}
+	g, err := s.survey(ctx, hostName, id, j)
+	if err != nil {
+		return nil, err
+	}
+	var t txn
+	t.deleteTree(nodes)
+	if g.link != nil {
+		t.delete(configJobHost(id, hostName), anyVersion)
+	}
+	for port, found := range g.ports {
+		if found.owner == id.String() {
+			t.delete(configHostPort(hostName, port), found.version)
+		}
+	}
+	return &t, nil
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/host"
+)
+
+// PutEnvironment writes the variables that an agent gives to all containers. Like the other facts of a host they have a
+// place only while the host is registered (zookeeper §7.5). It returns host.ErrNotFound.
+func (s *Store) PutEnvironment(ctx context.Context, name string, environment map[string]string) error {
+	return s.putFact(ctx, name, statusHostEnvironment(name), document.TextMap(&environment))
+}
+
+// PutLabels writes the labels of a host. It returns host.ErrNotFound.
+func (s *Store) PutLabels(ctx context.Context, name string, labels map[string]string) error {
+	return s.putFact(ctx, name, statusHostLabels(name), document.TextMap(&labels))
+}
+
+func (s *Store) putFact(ctx context.Context, name, path string, fact document.Value) error {
+	return s.putStatus(ctx, name, path, document.Canonical(fact))
+}
+
+// putStatus writes a node below a host's status, whose parent is made by registration alone.
+func (s *Store) putStatus(ctx context.Context, name, path string, data []byte) error {
+	if !legalName(name) {
+		return named("write", path, ErrName)
+	}
+	err := s.session.put(ctx, path, data)
+	if errors.Is(err, zk.ErrNoNode) {
+		return named("write", path, host.ErrNotFound)
+	}
+	return err
+}
+
+// TaskStatuses reads the documents in a host's status directory as they are, by node name: an agent compares them with
+// its own, which win (zookeeper §10.2). It returns host.ErrNotFound when there is no such directory, which says nothing
+// about the statuses.
+func (s *Store) TaskStatuses(ctx context.Context, name string) (map[string][]byte, error) {
+	statuses, err := s.rawStatuses(ctx, name)
+	return statuses, named("read task statuses of", name, err)
+}
+
+func (s *Store) rawStatuses(ctx context.Context, name string) (map[string][]byte, error) {
+	if !legalName(name) {
+		return nil, host.ErrNotFound
+	}
+	list, err := s.session.children(ctx, statusHostJobs(name))
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil, host.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	paths := make([]string, len(list.names))
+	for i, id := range list.names {
+		paths[i] = statusHostJob(name, id)
+	}
+	nodes, err := s.session.getAll(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	statuses := make(map[string][]byte, len(nodes))
+	for i, id := range list.names {
+		if nodes[i].stat != nil {
+			statuses[id] = notNil(nodes[i].data)
+		}
+	}
+	return statuses, nil
+}
+
+// PutTaskStatus writes one status document into a host's status directory. It returns host.ErrNotFound when there is no
+// such directory, or ErrName.
+func (s *Store) PutTaskStatus(ctx context.Context, name, id string, status []byte) error {
+	if !legalName(id) {
+		return named("write status of task", id, ErrName)
+	}
+	return s.putStatus(ctx, name, statusHostJob(name, id), status)
+}
+
+// RemoveTaskStatus deletes one status document, if it is there. It returns ErrName.
+func (s *Store) RemoveTaskStatus(ctx context.Context, name, id string) error {
+	if !legalName(name) || !legalName(id) {
+		return named("delete status of task", id, ErrName)
+	}
+	return s.session.remove(ctx, statusHostJob(name, id))
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/job"
+)
+
+// maxEvents is how many events of a job are kept for each host (zookeeper §10.4).
+const maxEvents = 30
+
+// AppendHistory writes an event of a task and deletes the oldest beyond thirty (zookeeper §10.4). An event that is there
+// already is not written twice; another one of the same millisecond moves this one to the next free one (Q7). Failing
+// to delete is no error: the next event tries again. It returns ErrName for a host or job that cannot be named.
+func (s *Store) AppendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) error {
+	id := status.Job.ID
+	if !legalName(hostName) || !legalName(id.String()) {
+		return named("write history of job "+id.String()+" on", hostName, ErrName)
+	}
+	if err := s.appendHistory(ctx, hostName, at, status); err != nil {
+		return named("write history of job "+id.String()+" on", hostName, err)
+	}
+	if err := s.trimHistory(ctx, id, hostName); err != nil {
+		s.log.Warn().Err(err).Str("job", id.String()).Str("host", hostName).Msg("old history is left for later")
+	}
+	return nil
+}
+
+func (s *Store) appendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) error {
+	id, data := status.Job.ID, document.Canonical(status.JSON())
+	if err := s.session.ensure(ctx, historyEvents(id, hostName)); err != nil {
+		return err
+	}
+	for {
+		err := s.session.create(ctx, historyEvent(id, hostName, at), data, 0)
+		if !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
+		there, err := s.session.get(ctx, historyEvent(id, hostName, at))
+		if err == nil && bytes.Equal(there.data, data) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, zk.ErrNoNode) {
+			return err
+		}
+		at++
+	}
+}
+
+func (s *Store) trimHistory(ctx context.Context, id job.ID, hostName string) error {
+	events, err := s.session.children(ctx, historyEvents(id, hostName))
+	if err != nil {
+		return err
+	}
+	times := eventTimes(events.names)
+	for len(times) > maxEvents {
+		if err := s.session.remove(ctx, historyEvent(id, hostName, times[0])); err != nil {
+			return err
+		}
+		times = times[1:]
+	}
+	return nil
+}
+
+// eventTimes are the times that event nodes are named by, ascending. A node that is named otherwise is not ours.
+func eventTimes(names []string) []int64 {
+	times := make([]int64, 0, len(names))
+	for _, name := range names {
+		if at, err := strconv.ParseInt(name, 10, 64); err == nil && strconv.FormatInt(at, 10) == name {
+			times = append(times, at)
+		}
+	}
+	slices.Sort(times)
+	return times
+}
+
+// History reads the events of a job on the given hosts, or on all without any, in the order of time (zookeeper §8.13).
+// Unreadable events are left out. It returns job.ErrNotFound.
+func (s *Store) History(ctx context.Context, id job.ID, hosts ...string) ([]job.TaskStatusEvent, error) {
+	events, err := s.history(ctx, id, hosts)
+	return events, named("read history of job", id.String(), err)
+}
+
+func (s *Store) history(ctx context.Context, id job.ID, hosts []string) ([]job.TaskStatusEvent, error) {
+	if !legalName(id.String()) {
+		return nil, job.ErrNotFound
+	}
+	exists, err := s.session.exists(ctx, configJob(id))
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		return nil, job.ErrNotFound
+	}
+	if len(hosts) == 0 {
+		if hosts, err = s.session.childrenIfAny(ctx, historyJobHosts(id)); err != nil {
+			return nil, err
+		}
+	}
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(name string) bool { return !legalName(name) })
+	times := make([][]int64, len(hosts))
+	err = each(ctx, hosts, func(ctx context.Context, i int, name string) error {
+		events, err := s.session.childrenIfAny(ctx, historyEvents(id, name))
+		times[i] = eventTimes(events)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		paths  []string
+		events []job.TaskStatusEvent
+	)
+	for i, name := range hosts {
+		for _, at := range times[i] {
+			paths = append(paths, historyEvent(id, name, at))
+			events = append(events, job.TaskStatusEvent{Timestamp: at, Host: &name})
+		}
+	}
+	nodes, err := s.session.getAll(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range nodes {
+		events[i].Status = listed(s, n, (*job.TaskStatus).JSON)
+	}
+	events = slices.DeleteFunc(events, func(e job.TaskStatusEvent) bool { return e.Status == nil })
+	slices.SortStableFunc(events, func(a, b job.TaskStatusEvent) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
+	return events, nil
+}

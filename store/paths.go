@@ -1,0 +1,134 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/helios-go/helios/store/job"
+)
+
+// The node map (zookeeper §2). This file is the only one that spells a path. All nodes are persistent unless marked;
+// "-" is a zero-length node. M is a master, A an agent: who writes.
+//
+//	/config
+//	  jobs                              M  a fresh UUID with each job added or removed
+//	    <job>                           M  Job
+//	      creation-<uuid>               M  -, the operation that created the job
+//	      hosts                         M  -
+//	        <host>                      M  -, the job is deployed there
+//	  jobrefs
+//	    <name>:<version>                M  "<job>", makes name and version unique
+//	  hosts
+//	    <host>                          MA -
+//	      id                            MA agent id as text; created last: it means "registered"
+//	      jobs                          MA -
+//	        <job>                       M  Task
+//	          creation-<uuid>           M  -, the operation that deployed the job
+//	      ports                         MA -
+//	        <port>                      M  "<job>", the static port is taken
+//	  deployment-groups                 M
+//	/status
+//	  hosts
+//	    <host>                          MA -
+//	      up                            A  -, ephemeral: the agent is alive
+//	      jobs                          MA -
+//	        <job>                       A  TaskStatus
+//	      hostinfo                      A  Info
+//	      agentinfo                     A  AgentInfo
+//	      environment                   A  object of texts
+//	      labels                        A  object of texts
+//	  masters
+//	    <master>                        M  -
+//	      up                            M  -, ephemeral: the master is alive
+//	  deployment-groups                 M
+//	/history
+//	  jobs
+//	    <job>                           MA -
+//	      hosts                         A  -
+//	        <host>                      A  -
+//	          events                    A  -
+//	            <epoch milliseconds>    A  TaskStatus
+//
+// Nodes of our own that 0.9 does not know: none.
+const (
+	configJobs    = "/config/jobs"
+	configJobRefs = "/config/jobrefs"
+	configHosts   = "/config/hosts"
+	configGroups  = "/config/deployment-groups"
+	statusHosts   = "/status/hosts"
+	statusMasters = "/status/masters"
+	statusGroups  = "/status/deployment-groups"
+	historyJobs   = "/history/jobs"
+
+	creationPrefix = "creation-"
+)
+
+// basePaths is what every master makes sure of, in this order (zookeeper §6).
+var basePaths = []string{
+	configHosts, configJobs, configJobRefs, statusHosts, statusMasters, historyJobs, configGroups, statusGroups,
+}
+
+func configJob(id job.ID) string                    { return configJobs + "/" + id.String() }
+func configJobCreation(id job.ID, op string) string { return configJob(id) + "/" + creationPrefix + op }
+func configJobHosts(id job.ID) string               { return configJob(id) + "/hosts" }
+func configJobHost(id job.ID, host string) string   { return configJobHosts(id) + "/" + host }
+
+func configJobRef(id job.ID) string {
+	return configJobRefs + "/" + id.Name + ":" + id.Version
+}
+
+func configHost(host string) string      { return configHosts + "/" + host }
+func configHostID(host string) string    { return configHost(host) + "/id" }
+func configHostJobs(host string) string  { return configHost(host) + "/jobs" }
+func configHostPorts(host string) string { return configHost(host) + "/ports" }
+
+func configHostJob(host, job string) string { return configHostJobs(host) + "/" + job }
+
+func configHostJobCreation(host string, id job.ID, op string) string {
+	return configHostJob(host, id.String()) + "/" + creationPrefix + op
+}
+
+func configHostPort(host string, port int32) string {
+	return configHostPorts(host) + "/" + strconv.Itoa(int(port))
+}
+
+func statusHost(host string) string            { return statusHosts + "/" + host }
+func statusHostUp(host string) string          { return statusHost(host) + "/up" }
+func statusHostJobs(host string) string        { return statusHost(host) + "/jobs" }
+func statusHostJob(host, job string) string    { return statusHostJobs(host) + "/" + job }
+func statusHostInfo(host string) string        { return statusHost(host) + "/hostinfo" }
+func statusHostAgentInfo(host string) string   { return statusHost(host) + "/agentinfo" }
+func statusHostEnvironment(host string) string { return statusHost(host) + "/environment" }
+func statusHostLabels(host string) string      { return statusHost(host) + "/labels" }
+
+func statusMaster(name string) string   { return statusMasters + "/" + name }
+func statusMasterUp(name string) string { return statusMaster(name) + "/up" }
+
+func historyJob(id job.ID) string                  { return historyJobs + "/" + id.String() }
+func historyJobHosts(id job.ID) string             { return historyJob(id) + "/hosts" }
+func historyJobHost(id job.ID, host string) string { return historyJobHosts(id) + "/" + host }
+
+func historyEvents(id job.ID, host string) string { return historyJobHost(id, host) + "/events" }
+
+func historyEvent(id job.ID, host string, at int64) string {
+	return historyEvents(id, host) + "/" + strconv.FormatInt(at, 10)
+}
+
+// parentOf is the path of the node above, empty for the root and for its children: those need no making sure of.
+func parentOf(path string) string { return path[:strings.LastIndexByte(path, '/')] }
+
+// legalName reports whether a host, master or job name can be one component of a path. Everything else would address
+// another node (zookeeper Q40) or is refused by ZooKeeper (§1.5).
+func legalName(name string) bool {
+	if name == "" || name == "." || name == ".." || !utf8.ValidString(name) {
+		return false
+	}
+	for _, r := range name {
+		switch {
+		case r == '/', r <= 0x1f, r >= 0x7f && r <= 0x9f, r >= 0xe000 && r <= 0xf8ff, r >= 0xfff0 && r <= 0xffff:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/go-zookeeper/zk"
+)
+
+const defaultPort = "2181"
+
+// parseServers takes a connect string apart, such as h1:2181,h2/prefix: the addresses, each with its port, and the
+// node that stands for the root ("" for the root itself), which must exist already (zookeeper §1.1).
+func parseServers(text string) (addresses []string, chroot string, err error) {
+	list, prefix, hasPrefix := strings.Cut(text, "/")
+	if hasPrefix {
+		chroot = strings.TrimRight("/"+prefix, "/")
+		for name := range strings.SplitSeq(strings.TrimPrefix(chroot, "/"), "/") {
+			if chroot != "" && !legalName(name) {
+				return nil, "", fmt.Errorf("zookeeper servers %q: %q is no path", text, "/"+prefix)
+			}
+		}
+	}
+	for server := range strings.SplitSeq(list, ",") {
+		server = strings.TrimSpace(server)
+		if server == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(server); err != nil {
+			server = net.JoinHostPort(strings.Trim(server, "[]"), defaultPort)
+		}
+		addresses = append(addresses, server)
+	}
+	if len(addresses) == 0 {
+		return nil, "", fmt.Errorf("zookeeper servers %q: no address", text)
+	}
+	return addresses, chroot, nil
+}
+
+// servers chooses the next address to connect to. Unlike the library's own it resolves no name: the dialer does, each
+// time, so that one unresolvable member does no harm and a changed record is noticed.
+type servers struct {
+	mu        sync.Mutex // guards all fields
+	addresses []string
+	next      int // index of the address to try next
+	tried     int // addresses tried without a session; never 0 again after the first session
+}
+
+var _ zk.HostProvider = (*servers)(nil)
+
+// Init takes the addresses, which the library has shuffled.
+func (s *servers) Init(addresses []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addresses = addresses
+	return nil
+}
+
+// Len is the number of addresses.
+func (s *servers) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.addresses)
+}
+
+// Next gives the next address. pause makes the library give up all requests not sent yet and wait for a second: at
+// every full turn without a session, and after each loss of a connection. The latter means that no request outlives
+// the connection that it was made on, to be carried out much later.
+func (s *servers) Next() (address string, pause bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	address = s.addresses[s.next]
+	s.next = (s.next + 1) % len(s.addresses)
+	pause = s.tried > 0 && s.tried%len(s.addresses) == 0
+	s.tried++
+	return address, pause
+}
+
+// Connected notes that a session was granted.
+func (s *servers) Connected() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried = len(s.addresses)
+}

@@ -1,0 +1,326 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/rs/zerolog"
+)
+
+const (
+	maxAttempts   = 4        // of one request: the first and three more (zookeeper §1.2)
+	maxReply      = 64 << 20 // bytes; a longer one is no reply of ZooKeeper's
+	reconnectWait = 500 * time.Millisecond
+	retryWait     = 200 * time.Millisecond
+)
+
+// session is the connection to ZooKeeper. It knows of nodes only that their paths begin at chroot.
+//
+// The library connects, reconnects and sets watches again by itself. What it lacks is here: contexts, a bound on every
+// wait, retries, and a word when a connection was made.
+type session struct {
+	conn           *zk.Conn
+	ended          <-chan zk.Event // closed when the library's loop is over
+	chroot         string
+	log            zerolog.Logger
+	connectTimeout time.Duration
+	failFast       time.Duration
+	handshake      time.Duration // bound on dialling and being granted a session, per server
+	dial           func(ctx context.Context, network, address string) (net.Conn, error)
+
+	closing context.Context // done when close was called
+	cancel  context.CancelFunc
+	calls   sync.WaitGroup // requests under way, abandoned ones included
+
+	mu        sync.Mutex // guards all below
+	closed    bool
+	link      link
+	bells     map[chan struct{}]struct{}
+	transport net.Conn    // the newest connection
+	granting  *time.Timer // closes transport unless a session is granted in time
+}
+
+// link is the state of the connection between two changes.
+type link struct {
+	up      bool
+	since   time.Time
+	changed chan struct{} // closed at the next change
+}
+
+func newSession(opts Options) (*session, error) {
+	addresses, chroot, err := parseServers(opts.Servers)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		chroot:         chroot,
+		log:            opts.Logger,
+		connectTimeout: opts.ConnectTimeout,
+		failFast:       opts.FailFast,
+		handshake:      max(opts.ConnectTimeout/time.Duration(len(addresses)), time.Second),
+		dial:           opts.Dial,
+		bells:          make(map[chan struct{}]struct{}),
+		link:           link{since: time.Now(), changed: make(chan struct{})},
+	}
+	s.closing, s.cancel = context.WithCancel(context.Background())
+	s.conn, s.ended, err = zk.Connect(addresses, opts.SessionTimeout,
+		zk.WithHostProvider(new(servers)),
+		zk.WithDialer(s.connect),
+		zk.WithEventCallback(s.noticed),
+		zk.WithLogger(logger{opts.Logger}),
+		zk.WithMaxBufferSize(maxReply),
+	)
+	if err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("zookeeper servers %q: %w", opts.Servers, err)
+	}
+	return s, nil
+}
+
+// close ends the session, so that ZooKeeper drops its ephemeral nodes at once, and waits for everything it started.
+func (s *session) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.conn.Close()
+	s.cancel()
+	s.mu.Lock()
+	if s.transport != nil {
+		s.transport.Close()
+	}
+	s.mu.Unlock()
+	for range s.ended {
+	}
+	s.calls.Wait()
+}
+
+// connect dials one server for the library. The library waits for minutes for a server that accepts and then says
+// nothing; the timer does not. The random wait keeps a thousand agents from coming back in one instant.
+func (s *session) connect(network, address string, _ time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(s.closing, s.handshake)
+	defer cancel()
+	s.mu.Lock()
+	again := s.transport != nil
+	if again {
+		s.transport.Close() // the library forgets to, when a session has expired
+	}
+	s.mu.Unlock()
+	if again && pause(ctx, reconnectWait) != nil {
+		return nil, ErrClosed
+	}
+	conn, err := s.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Err() != nil {
+		conn.Close()
+		return nil, ErrClosed
+	}
+	s.transport = conn
+	s.granting = time.AfterFunc(s.handshake, func() { conn.Close() })
+	return conn, nil
+}
+
+// noticed is called by the library's goroutines and must not block. Only the session's own states matter here; events
+// of nodes reach their watchers through the watchers' channels.
+func (s *session) noticed(event zk.Event) {
+	if event.Type != zk.EventSession {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch event.State {
+	case zk.StateHasSession:
+		s.granting.Stop()
+		s.change(true)
+		s.log.Info().Str("server", event.Server).Msg("connected to zookeeper")
+		for bell := range s.bells {
+			ring(bell)
+		}
+	case zk.StateDisconnected:
+		if s.link.up {
+			s.change(false)
+			if s.closed {
+				return
+			}
+			s.log.Warn().Str("server", event.Server).Msg("connection to zookeeper lost")
+		}
+	case zk.StateExpired:
+		s.log.Warn().Msg("zookeeper session expired")
+	}
+}
+
+// change records a new state of the connection. s.mu is held.
+func (s *session) change(up bool) {
+	close(s.link.changed)
+	s.link = link{up: up, since: time.Now(), changed: make(chan struct{})}
+}
+
+func (s *session) state() link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
+// subscribe gives a bell that rings now, if there is a connection, and after every later one, until ctx ends.
+func (s *session) subscribe(ctx context.Context) <-chan struct{} {
+	bell := make(chan struct{}, 1)
+	s.mu.Lock()
+	s.bells[bell] = struct{}{}
+	if s.link.up {
+		ring(bell)
+	}
+	s.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.bells, bell)
+	})
+	return bell
+}
+
+// await returns when there is a connection.
+func (s *session) await(ctx context.Context) error {
+	limit := time.Now().Add(s.connectTimeout)
+	for {
+		now := s.state()
+		if now.up {
+			return nil
+		}
+		if s.failFast > 0 {
+			limit = earlier(limit, now.since.Add(s.failFast))
+		}
+		timer := time.NewTimer(time.Until(limit))
+		select {
+		case <-now.changed:
+			timer.Stop()
+		case <-timer.C:
+			return fmt.Errorf("%w: no connection for %v", ErrUnavailable, time.Since(now.since).Round(time.Millisecond))
+		case <-s.closing.Done():
+			timer.Stop()
+			return ErrClosed
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// call sends one request and waits for its answer; every request goes through it. A connection lost on the way is
+// waited for and the request repeated, three times at most (zookeeper §1.2); lost then says that an earlier attempt
+// may have been carried out unheard. When ctx ends first the outcome of a write is unknown.
+func call[T any](ctx context.Context, s *session, request func(*zk.Conn) (T, error)) (answer T, lost bool, err error) {
+	for attempt := range maxAttempts {
+		if attempt > 0 {
+			if err := pause(ctx, retryWait<<attempt); err != nil {
+				return answer, lost, err
+			}
+		}
+		if err := s.await(ctx); err != nil {
+			return answer, lost, err
+		}
+		answer, err = once(ctx, s, request)
+		if !connectionLost(err) {
+			return answer, lost, err
+		}
+		lost = lost || !errors.Is(err, zk.ErrNoServer) // that one was never sent
+	}
+	return answer, lost, fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// once makes the one attempt. The library's calls take no context and may block for as long as it reconnects, so the
+// call is left behind when waiting has no more sense; it ends with its connection at the latest.
+func once[T any](ctx context.Context, s *session, request func(*zk.Conn) (T, error)) (T, error) {
+	type result struct {
+		answer T
+		err    error
+	}
+	var none T
+	done := make(chan result, 1)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return none, ErrClosed
+	}
+	s.calls.Go(func() {
+		answer, err := request(s.conn)
+		done <- result{answer, err}
+	})
+	s.mu.Unlock()
+	var late <-chan time.Time
+	if s.failFast > 0 {
+		timer := time.NewTimer(s.failFast)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case r := <-done:
+		if s.closing.Err() != nil && connectionLost(r.err) {
+			return none, ErrClosed
+		}
+		return r.answer, r.err
+	case <-late:
+		return none, fmt.Errorf("%w: no answer for %v", ErrUnavailable, s.failFast)
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+// connectionLost reports whether a request came to nothing, or to nothing that is known, for want of a connection or
+// a session.
+func connectionLost(err error) bool {
+	for _, lost := range []error{
+		zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrSessionExpired, zk.ErrSessionMoved, zk.ErrClosing,
+		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, os.ErrDeadlineExceeded, net.ErrClosed,
+	} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	_, network := errors.AsType[*net.OpError](err)
+	return network
+}
+
+// pause waits for a random time up to limit.
+func pause(ctx context.Context, limit time.Duration) error {
+	timer := time.NewTimer(rand.N(limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ring rings a doorbell; ringing twice before it is answered is ringing once.
+func ring(bell chan<- struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// logger gives the library's own messages to debugging; session says what matters.
+type logger struct{ log zerolog.Logger }
+
+func (l logger) Printf(format string, args ...any) {
+	l.log.Debug().Msgf(format, args...)
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/helios-go/helios/store/job"
+)
+
+// Tasks is one complete reading of what a host shall run.
+type Tasks struct {
+	// Directory tells this list from others: what was in the last one and is not in this one was undeployed only if
+	// this one continues that (decision 10).
+	Directory Mark
+	// Tasks are the readable tasks. Treat it as read-only.
+	Tasks map[job.ID]job.Task
+	// Unreadable are the nodes that exist but cannot be understood, by name: full ids where Helios made them. What was
+	// known of such a task holds on (agent Q48).
+	Unreadable map[string]error
+}
+
+// taskNode is what is remembered of a node, so that only changes are decoded and told.
+type taskNode struct {
+	data []byte
+	id   job.ID
+	task job.Task
+	err  error
+}
+
+// WatchTasks calls changed with the tasks of a host, at first and whenever something in the list changed, until ctx
+// ends; it blocks, and returns the cause of that, ErrName or ErrClosed. Calls do not overlap, and a slow one costs
+// nothing but being told of several changes at once.
+//
+// Only complete readings are told. While ZooKeeper is away, or the directory is not there, changed is not called at all
+// and the last list holds on: unknown is not empty. After a reconnection, and twice a minute, everything is read again.
+// A host that is refused registration must not watch its tasks (zookeeper Q2).
+func (s *Store) WatchTasks(ctx context.Context, hostName string, changed func(Tasks)) error {
+	if !legalName(hostName) {
+		return named("watch tasks of", hostName, ErrName)
+	}
+	var (
+		watches = s.session.newWatches()
+		told    bool
+		mark    Mark
+		known   map[string]taskNode
+	)
+	return watches.run(ctx, "reading the tasks of "+hostName, func(ctx context.Context) error {
+		now, fresh, err := watches.tasks(ctx, hostName, known)
+		if err != nil {
+			return err
+		}
+		if told && now == mark && same(known, fresh) {
+			return nil
+		}
+		told, mark, known = true, now, fresh
+		tasks := Tasks{Directory: mark, Tasks: make(map[job.ID]job.Task), Unreadable: make(map[string]error)}
+		for name, n := range known {
+			if n.err != nil {
+				tasks.Unreadable[name] = n.err
+			} else {
+				tasks.Tasks[n.id] = n.task
+			}
+		}
+		changed(tasks)
+		return nil
+	})
+}
+
+// tasks reads the whole list, every part of it watched. A task that vanishes meanwhile fails the reading.
+func (w *watches) tasks(ctx context.Context, hostName string, known map[string]taskNode) (Mark, map[string]taskNode, error) {
+	directory := configHostJobs(hostName)
+	list, err := w.children(ctx, directory)
+	if err != nil {
+		if _, watchErr := w.stat(ctx, directory); watchErr != nil { // rings when the directory is made
+			err = errors.Join(err, watchErr)
+		}
+		return Mark{}, nil, err
+	}
+	paths := make([]string, len(list.names))
+	for i, name := range list.names {
+		paths[i] = configHostJob(hostName, name)
+	}
+	nodes := make([]node, len(paths))
+	err = each(ctx, paths, func(ctx context.Context, i int, path string) (err error) {
+		nodes[i], err = w.get(ctx, path)
+		return err
+	})
+	if err != nil {
+		return Mark{}, nil, err
+	}
+	fresh := make(map[string]taskNode, len(nodes))
+	for i, name := range list.names {
+		if n, ok := known[name]; ok && bytes.Equal(n.data, nodes[i].data) {
+			fresh[name] = n
+			continue
+		}
+		n := taskNode{data: nodes[i].data}
+		if n.id, n.task, n.err = readTask(directory, name, nodes[i]); n.err != nil {
+			w.session.log.Error().Err(n.err).Str("host", hostName).Msg("what was known of the task holds on")
+		}
+		fresh[name] = n
+	}
+	return markOf(list.stat), fresh, nil
+}
+
+// readTask decodes a task for the agent, which acts on it: the job inside must be the one that the node names.
+func readTask(directory, name string, n node) (job.ID, job.Task, error) {
+	id, err := nodeID(directory, name)
+	if err != nil {
+		return job.ID{}, job.Task{}, err
+	}
+	task, err := read(n, (*job.Task).JSON)
+	if err == nil && task.Job.ID != id {
+		err = &UnreadableError{Node: n.path, Err: errors.New("it holds another job than it is named by")}
+	}
+	return id, task, err
+}
+
+func same(a, b map[string]taskNode) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, n := range a {
+		if m, ok := b[name]; !ok || !bytes.Equal(n.data, m.data) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-zookeeper/zk"
+)
+
+const (
+	// maxRaces is how often a transaction is planned anew after others came between its reading and its writing.
+	maxRaces = 3
+	// maxBatch is how many nodes one transaction deletes when there may be very many.
+	maxBatch = 500
+)
+
+// errRaces ends an operation that others came in between too often.
+var errRaces = fmt.Errorf("%d failures (possibly concurrent modifications), giving up", maxRaces)
+
+// raced reports whether a transaction was refused because the tree was not as read before.
+func raced(err error) bool {
+	return errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrNodeExists) ||
+		errors.Is(err, zk.ErrNotEmpty) || errors.Is(err, zk.ErrBadVersion)
+}
+
+// txn is a list of operations that are carried out together or not at all (zookeeper §1.3).
+type txn struct {
+	operations []any
+	paths      []string // of the operations
+	size       int      // bytes on the wire, roughly
+}
+
+func (t *txn) add(operation any, path string, data []byte) {
+	t.operations = append(t.operations, operation)
+	t.paths = append(t.paths, path)
+	t.size += len(path) + len(data) + 64
+}
+
+// check demands that a node exists, with that version.
+func (t *txn) check(path string, version int32) {
+	t.add(&zk.CheckVersionRequest{Path: path, Version: version}, path, nil)
+}
+
+func (t *txn) create(path string, data []byte) {
+	t.add(&zk.CreateRequest{Path: path, Data: notNil(data), Acl: acl(path)}, path, data)
+}
+
+func (t *txn) set(path string, data []byte, version int32) {
+	t.add(&zk.SetDataRequest{Path: path, Data: notNil(data), Version: version}, path, data)
+}
+
+func (t *txn) delete(path string, version int32) {
+	t.add(&zk.DeleteRequest{Path: path, Version: version}, path, nil)
+}
+
+// deleteTree deletes what tree listed: leaves first.
+func (t *txn) deleteTree(paths []string) {
+	for i := range paths {
+		t.delete(paths[len(paths)-1-i], anyVersion)
+	}
+}
+
+// commit carries out t; a t without operations is done. The error names the operation that was refused. lost says
+// that the connection was lost on the way: the refusal may then be that of a repetition, after t was done.
+func (s *session) commit(ctx context.Context, t *txn) (lost bool, err error) {
+	if len(t.operations) == 0 {
+		return false, nil
+	}
+	if t.size > maxRequest {
+		return false, fmt.Errorf("commit %d operations: %w", len(t.operations), ErrTooLarge)
+	}
+	operations := t.operations
+	if s.chroot != "" {
+		operations = make([]any, len(t.operations))
+		for i, operation := range t.operations {
+			operations[i] = below(s.chroot, operation)
+		}
+	}
+	results, lost, err := call(ctx, s, func(c *zk.Conn) ([]zk.MultiResponse, error) {
+		return c.Multi(operations...)
+	})
+	for i, result := range results {
+		if result.Error != nil && err != nil {
+			return lost, named("commit", t.paths[i], err)
+		}
+	}
+	return lost, err
+}
+
+// below is operation with its path below chroot.
+func below(chroot string, operation any) any {
+	switch o := operation.(type) {
+	case *zk.CheckVersionRequest:
+		return &zk.CheckVersionRequest{Path: chroot + o.Path, Version: o.Version}
+	case *zk.CreateRequest:
+		return &zk.CreateRequest{Path: chroot + o.Path, Data: o.Data, Acl: o.Acl}
+	case *zk.SetDataRequest:
+		return &zk.SetDataRequest{Path: chroot + o.Path, Data: o.Data, Version: o.Version}
+	case *zk.DeleteRequest:
+		return &zk.DeleteRequest{Path: chroot + o.Path, Version: o.Version}
+	}
+	panic(fmt.Sprintf("store: no such operation: %T", operation))
+}
+
+// removeTree deletes a node and all below it, in batches (zookeeper Q11). A live agent may add to it meanwhile, hence the
+// repetitions.
+func (s *session) removeTree(ctx context.Context, path string) error {
+	var err error
+	for range maxRaces {
+		var paths []string
+		if paths, err = s.tree(ctx, path); err != nil || len(paths) == 0 {
+			return err
+		}
+		slices.Reverse(paths)
+		for batch := range slices.Chunk(paths, maxBatch) {
+			var t txn
+			for _, path := range batch {
+				t.delete(path, anyVersion)
+			}
+			if _, err = s.commit(ctx, &t); err != nil {
+				break
+			}
+		}
+		if !raced(err) {
+			return err
+		}
+	}
+	return err
+}

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/go-zookeeper/zk"
+)
+
+const (
+	// resyncEvery is how often a loop looks again although nothing rang: a watch that was lost costs that much
+	// (zookeeper Q29).
+	resyncEvery = 30 * time.Second
+	minBackOff  = time.Second
+	maxBackOff  = 30 * time.Second
+)
+
+// watches turns the library's watch channels into one doorbell. It remembers which nodes are watched already: the
+// library keeps a channel until its event comes, so that watching the same node at each reading would pile them up.
+type watches struct {
+	session *session
+	bell    chan struct{}
+	waiters sync.WaitGroup
+
+	mu    sync.Mutex // guards armed
+	armed map[string]bool
+}
+
+func (s *session) newWatches() *watches {
+	return &watches{session: s, bell: make(chan struct{}, 1), armed: make(map[string]bool)}
+}
+
+// run calls pass again and again until ctx ends, or pass fails with a permanent error: at once, when a watch or a new
+// connection rings, at times without any reason, and with growing pauses while pass fails (zookeeper §6.2). The first
+// failure of a row is logged. ctx of pass ends with run, and so do the watches that pass sets.
+func (w *watches) run(ctx context.Context, what string, pass func(ctx context.Context) error) error {
+	defer w.waiters.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	connections := w.session.subscribe(ctx)
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: minBackOff, MaxInterval: maxBackOff, Multiplier: 2, RandomizationFactor: 0.25,
+	}
+	failing := false
+	for {
+		wait := resyncEvery + rand.N(resyncEvery/4)
+		err := pass(ctx)
+		switch final, permanent := errors.AsType[*backoff.PermanentError](err); {
+		case permanent:
+			return final.Unwrap()
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, ErrClosed):
+			return err
+		case err != nil:
+			wait = pauses.NextBackOff()
+			if !failing {
+				w.session.log.Warn().Err(err).Msg(what + " will be tried again")
+			}
+			failing = true
+		case failing:
+			w.session.log.Info().Msg(what + " succeeded")
+			failing = false
+			pauses.Reset()
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-w.bell:
+		case <-connections:
+		case <-timer.C:
+		case <-w.session.closing.Done():
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if w.session.closing.Err() != nil {
+			return ErrClosed
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// arm makes the bell ring at the event of a watch on path, which is then no longer watched.
+func (w *watches) arm(ctx context.Context, key string, events <-chan zk.Event) {
+	w.mu.Lock()
+	w.armed[key] = true
+	w.mu.Unlock()
+	w.waiters.Go(func() {
+		select {
+		case <-events:
+		case <-ctx.Done():
+			return
+		}
+		w.mu.Lock()
+		delete(w.armed, key)
+		w.mu.Unlock()
+		ring(w.bell)
+	})
+}
+
+func (w *watches) isArmed(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.armed[key]
+}
+
+// children lists like session.children and watches the list.
+func (w *watches) children(ctx context.Context, path string) (listing, error) {
+	key := "list " + path
+	if w.isArmed(key) {
+		return w.session.children(ctx, path)
+	}
+	l, err := watched(ctx, w, key, func(c *zk.Conn) (listing, <-chan zk.Event, error) {
+		names, stat, events, err := c.ChildrenW(w.session.chroot + path)
+		slices.Sort(names)
+		return listing{names, stat}, events, err
+	})
+	return l, named("list", path, err)
+}
+
+// get reads like session.get and watches the data.
+func (w *watches) get(ctx context.Context, path string) (node, error) {
+	key := "data " + path
+	if w.isArmed(key) {
+		return w.session.get(ctx, path)
+	}
+	n, err := watched(ctx, w, key, func(c *zk.Conn) (node, <-chan zk.Event, error) {
+		data, stat, events, err := c.GetW(w.session.chroot + path)
+		return node{path, data, stat}, events, err
+	})
+	return n, named("read", path, err)
+}
+
+// stat looks like session.stat and watches for the node to come or go.
+func (w *watches) stat(ctx context.Context, path string) (*zk.Stat, error) {
+	key := "stat " + path
+	if w.isArmed(key) {
+		return w.session.stat(ctx, path)
+	}
+	stat, err := watched(ctx, w, key, func(c *zk.Conn) (*zk.Stat, <-chan zk.Event, error) {
+		exists, stat, events, err := c.ExistsW(w.session.chroot + path)
+		if !exists {
+			stat = nil
+		}
+		return stat, events, err
+	})
+	return stat, named("look for", path, err)
+}
+
+// watched makes a request that sets a watch, and arms it.
+func watched[T any](ctx context.Context, w *watches, key string, request func(*zk.Conn) (T, <-chan zk.Event, error)) (T, error) {
+	type reading struct {
+		answer T
+		events <-chan zk.Event
+	}
+	r, _, err := call(ctx, w.session, func(c *zk.Conn) (reading, error) {
+		answer, events, err := request(c)
+		return reading{answer, events}, err
+	})
+	if err == nil {
+		w.arm(ctx, key, r.events)
+	}
+	return r.answer, err
+}
