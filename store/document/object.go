@@ -87,25 +87,21 @@ func (o object) find(name string, guess int) (i int, alias bool) {
 
 func (o object) WriteTo(w *Writer) {
 	var indices [64]uint8
-	order := indices[:len(o)]
-	for i := range order {
-		order[i] = uint8(i)
+	order := indices[:0]
+	for i := range o {
+		if !o[i].omitted(w.form) {
+			order = append(order, uint8(i))
+		}
 	}
 	if w.form != answer {
 		slices.SortFunc(order, func(i, j uint8) int { return o[i].compare(&o[j], w.form) })
 	}
 	w.openObject()
-	empty := true
-	for _, i := range order {
-		m := &o[i]
-		if m.omitted(w.form) {
-			continue
-		}
-		w.name(m.Name, empty)
-		m.Value.WriteTo(w)
-		empty = false
+	for n, i := range order {
+		w.name(o[i].Name, n == 0)
+		o[i].Value.WriteTo(w)
 	}
-	w.closeObject(empty)
+	w.closeObject(len(order) == 0)
 }
 
 // compare is the order of members in all forms but the answer.

@@ -53,6 +53,8 @@ func (j *Job) config(capabilities func(*[]string) document.Value) document.Value
 
 // hash is the SHA-1 of text in lower-case hexadecimal digits.
 func hash(text []byte) string {
+	var digits [2 * sha1.Size]byte
 	sum := sha1.Sum(text) //nolint:gosec // the hash in ids is SHA-1
-	return hex.EncodeToString(sum[:])
+	hex.Encode(digits[:], sum[:])
+	return string(digits[:])
 }

@@ -90,37 +90,15 @@ func (v *validation) addf(format string, args ...any) { v.add(fmt.Sprintf(format
 // nulls refuses what the original could not handle (quirk 8).
 func (v *validation) nulls() {
 	j := v.job
-	lists := []struct {
-		name  string
-		items []string
-	}{
-		{"command", j.Command},
-		{"securityOpt", j.SecurityOpt},
-		{"addCapabilities", j.AddCapabilities},
-		{"dropCapabilities", j.DropCapabilities},
-	}
-	for _, list := range lists {
-		if slices.Contains(list.items, document.NullText) {
-			v.addf("Null is not allowed in %s.", list.name)
-		}
-	}
-	maps := []struct {
-		name    string
-		entries map[string]string
-	}{
-		{"env", j.Env},
-		{"volumes", j.Volumes},
-		{"metadata", j.Metadata},
-		{"labels", j.Labels},
-		{"ramdisks", j.Ramdisks},
-	}
-	for _, m := range maps {
-		for _, key := range ascending(m.entries) {
-			if m.entries[key] == document.NullText {
-				v.addf("Null is not allowed as the value of '%s' in %s.", key, m.name)
-			}
-		}
-	}
+	v.nullElements("command", j.Command)
+	v.nullElements("securityOpt", j.SecurityOpt)
+	v.nullElements("addCapabilities", j.AddCapabilities)
+	v.nullElements("dropCapabilities", j.DropCapabilities)
+	v.nullValues("env", j.Env)
+	v.nullValues("volumes", j.Volumes)
+	v.nullValues("metadata", j.Metadata)
+	v.nullValues("labels", j.Labels)
+	v.nullValues("ramdisks", j.Ramdisks)
 	for _, name := range ascending(j.Ports) {
 		if j.Ports[name].null {
 			v.addf("Null is not allowed as the value of '%s' in ports.", name)
@@ -130,6 +108,25 @@ func (v *validation) nulls() {
 		if j.Registration[endpoint].null {
 			v.addf("Null is not allowed as the value of '%s' in registration.", endpoint)
 		}
+	}
+}
+
+func (v *validation) nullElements(member string, items []string) {
+	if slices.Contains(items, document.NullText) {
+		v.addf("Null is not allowed in %s.", member)
+	}
+}
+
+func (v *validation) nullValues(member string, entries map[string]string) {
+	var keys []string
+	for key, value := range entries {
+		if value == document.NullText {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, document.Ascending)
+	for _, key := range keys {
+		v.addf("Null is not allowed as the value of '%s' in %s.", key, member)
 	}
 }
 
