@@ -74,6 +74,9 @@ func (e *Engine) list(ctx context.Context, filters client.Filters) ([]supervisor
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
+	if answer.Items == nil { // a daemon says [] when there are none
+		return nil, fmt.Errorf("list containers: %w: no list in its answer", supervisor.ErrUnavailable)
+	}
 	containers := make([]supervisor.Container, 0, len(answer.Items))
 	for _, item := range answer.Items {
 		c := supervisor.Container{

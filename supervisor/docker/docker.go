@@ -59,6 +59,7 @@ type Engine struct {
 	opts     Options
 	endpoint Endpoint
 	log      zerolog.Logger
+	silence  time.Duration // the constant, but for tests
 
 	mu        sync.Mutex // guards what follows
 	connected *client.Client
@@ -76,7 +77,10 @@ func New(opts Options) (*Engine, error) {
 	if opts.Poll <= 0 {
 		opts.Poll = poll
 	}
-	e := &Engine{opts: opts, endpoint: endpoint, log: opts.Logger, doorbells: map[string]map[chan struct{}]bool{}}
+	e := &Engine{
+		opts: opts, endpoint: endpoint, log: opts.Logger, silence: silence,
+		doorbells: map[string]map[chan struct{}]bool{},
+	}
 	probe, err := e.dial()
 	if err != nil {
 		return nil, fmt.Errorf("docker endpoint %s: %w", endpoint.URL, err)

@@ -14,8 +14,6 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
-var errSilent = fmt.Errorf("no word from docker for %s", silence)
-
 // Pull fetches an image, the tag "latest" if it names none. If that fails and the image is there, it is used as it is:
 // a registry that is away does not keep a container from being restarted.
 func (e *Engine) Pull(ctx context.Context, image string) error {
@@ -44,7 +42,7 @@ func (e *Engine) Pull(ctx context.Context, image string) error {
 func (e *Engine) pull(ctx context.Context, image string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
+	watchdog := time.AfterFunc(e.silence, func() { cancel(fmt.Errorf("no word from docker for %s", e.silence)) })
 	defer watchdog.Stop()
 	return e.ask(ctx, 0, func(ctx context.Context, cli *client.Client) error {
 		progress, err := cli.ImagePull(ctx, image, client.ImagePullOptions{})
@@ -58,7 +56,7 @@ func (e *Engine) pull(ctx context.Context, image string) error {
 			if message.Error != nil {
 				return refused{message.Error.Code, message.Error.Message}
 			}
-			watchdog.Reset(silence)
+			watchdog.Reset(e.silence)
 		}
 		return nil
 	})
