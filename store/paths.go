@@ -118,6 +118,9 @@ func historyEvent(id job.ID, host string, at int64) string {
 // parentOf is the path of the node above, empty for the root and for its children: those need no making sure of.
 func parentOf(path string) string { return path[:strings.LastIndexByte(path, '/')] }
 
+// childOf is the path of a node's child.
+func childOf(path, name string) string { return path + "/" + name }
+
 // legalName reports whether a host, master or job name can be one component of a path. Everything else would address
 // another node (zookeeper Q40) or is refused by ZooKeeper (§1.5).
 func legalName(name string) bool {
@@ -132,3 +135,6 @@ func legalName(name string) bool {
 	}
 	return true
 }
+
+// TaskPath is the path of a host's task, by which the state file task-config.json names it (zookeeper §11).
+func TaskPath(host string, id job.ID) string { return configHostJob(host, id.String()) }

@@ -1,0 +1,242 @@
+// Package agent is the process of one Docker host: it makes the containers there follow the tasks that masters put into
+// the store, and writes back what it saw (testdata/spec/4-agent.md, 3-zookeeper.md §7, §10–§12).
+//
+// It owns the state directory, the executions (what was once accepted for this host, durable), the passes that bring
+// supervisors in line with the tasks, the registration of the host, and the local statuses and history events that
+// are published while it is registered. It never stops a container because it ends, or because the store, Docker or
+// its own files are away, empty, new or damaged: only a task that was taken out of the list it stood in ends one.
+//
+//	store ── WatchTasks ──▶ reading ──▶ wishes ──▶ executions ──▶ supervisors ──▶ Docker
+//	  ▲                                   (pass: wishes.go, executions.go, reconcile.go)
+//	  └── publisher ◀── statuses, history ◀─────────── report ◀────────┘
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/supervisor"
+	"github.com/helios-go/helios/supervisor/docker"
+)
+
+// Options are the settings of an agent. Name, StateDir and Store.Servers are required.
+type Options struct {
+	// Name is the host name: the agent's identity in the cluster.
+	Name string
+	// StateDir is the directory with the agent's files; only one agent at a time may use it.
+	StateDir string
+	// ID is the agent id of a new state directory; a random one by default. An id that is there already stays.
+	ID string
+	// Store says where the cluster's store is.
+	Store store.Options
+	// Docker says where the engine is, and what is added to every container.
+	Docker docker.Options
+	// FirstPort to EndPort-1 are the dynamic host ports; 20000 to 32767 by default.
+	FirstPort, EndPort int
+	// Env is the environment that every container gets.
+	Env map[string]string
+	// Labels are the labels of the host.
+	Labels map[string]string
+	// TTL is how long another agent's hold on the host name lasts after its last report; nil means ten minutes.
+	TTL *time.Duration
+	// DisableHistory leaves the history of tasks unwritten.
+	DisableHistory bool
+	// Version is what the agent reports as its own.
+	Version string
+	// Logger gets what changes.
+	Logger zerolog.Logger
+}
+
+// Agent is one agent. New makes it, Run does its work.
+type Agent struct {
+	opts       Options
+	id         string
+	dir        *stateDir
+	store      *store.Store
+	engine     *docker.Engine
+	statuses   *statuses
+	history    *history
+	reconciler *reconciler
+	registrar  *registrar
+	publisher  *publisher
+	reap       chan struct{} // rings when strays may be looked for
+	log        zerolog.Logger
+}
+
+// New locks the state directory, reads its files and begins to connect to the store. Neither the store nor Docker need
+// be there. After an error nothing is left open.
+func New(opts Options) (*Agent, error) {
+	if opts.Name == "" || opts.StateDir == "" {
+		return nil, errors.New("an agent needs a host name and a state directory")
+	}
+	if opts.FirstPort == 0 && opts.EndPort == 0 {
+		opts.FirstPort, opts.EndPort = 20000, 32768
+	}
+	if opts.TTL == nil {
+		opts.TTL = new(10 * time.Minute)
+	}
+	log := opts.Logger.With().Str("role", "agent").Str("host", opts.Name).Logger()
+	opts.Store.Logger, opts.Docker.Logger = log, log
+
+	ports, err := supervisor.NewPorts(opts.FirstPort, opts.EndPort, supervisor.Free)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := docker.New(opts.Docker)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := openStateDir(opts.StateDir, log)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{opts: opts, dir: dir, engine: engine, reap: make(chan struct{}, 1), log: log}
+	if err := a.open(ports); err != nil {
+		dir.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// open reads the state files and wires the parts, in the order in which they need each other.
+func (a *Agent) open(ports *supervisor.Ports) error {
+	var err error
+	if a.id, err = a.dir.agentID(a.opts.ID); err != nil {
+		return err
+	}
+	memory, err := openMemory(a.dir)
+	if err != nil {
+		return err
+	}
+	wishes, err := openWishes(a.dir, memory.remembered)
+	if err != nil {
+		return err
+	}
+	executions, err := openExecutions(a.dir)
+	if err != nil {
+		return err
+	}
+	if a.statuses, err = openStatuses(a.dir, a.log); err != nil {
+		return err
+	}
+	if a.history, err = openHistory(a.dir, a.opts.Name, a.log); err != nil {
+		return err
+	}
+	if a.store, err = store.Open(a.opts.Store); err != nil {
+		return err
+	}
+	a.reconciler = &reconciler{
+		dir: a.dir, host: a.opts.Name, ports: ports, statuses: a.statuses, memory: memory, log: a.log,
+		supervise: a.supervise, report: a.report,
+		passed: func(known bool) {
+			if known {
+				ring(a.reap)
+			}
+		},
+		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor),
+		wishes: wishes, executions: executions,
+	}
+	started := time.Now()
+	a.publisher = &publisher{
+		store: a.store, host: a.opts.Name, statuses: a.statuses, log: a.log,
+		environment: a.opts.Env, labels: a.opts.Labels,
+		hostInfo: func(ctx context.Context) host.Info { return hostInfo(ctx, a.engine, a.opts.Docker.CertPath) },
+		agentInfo: func() host.AgentInfo {
+			return agentInfo(started, time.Now(), a.opts.Version, a.opts.Name)
+		},
+	}
+	a.registrar = &registrar{
+		store: a.store, host: a.opts.Name, id: a.id, ttl: *a.opts.TTL, log: a.log,
+		memory: memory, duties: a.duties(),
+	}
+	return nil
+}
+
+// duties is what only a registered agent does: following the host's tasks and writing about the host. One that is
+// refused leaves both to the agent that holds the name (zookeeper Q2).
+func (a *Agent) duties() []func(context.Context) error {
+	duties := []func(context.Context) error{
+		func(ctx context.Context) error {
+			return a.store.WatchTasks(ctx, a.opts.Name, a.reconciler.observe)
+		},
+		a.publisher.publishStatuses,
+		a.publisher.publishFacts,
+	}
+	if !a.opts.DisableHistory {
+		duties = append(duties, func(ctx context.Context) error {
+			return a.history.run(ctx, func(ctx context.Context, event job.TaskStatusEvent) error {
+				return a.store.AppendHistory(ctx, a.opts.Name, event.Timestamp, *event.Status)
+			})
+		})
+	}
+	return duties
+}
+
+// Run works until ctx ends, and then takes the host's up node away and leaves every container running. It returns nil
+// after an orderly end.
+func (a *Agent) Run(ctx context.Context) error {
+	a.log.Info().Str("id", a.id).Str("version", a.opts.Version).Str("state", a.opts.StateDir).
+		Str("docker", a.engine.Endpoint().URL).Msg("agent starts")
+	var parts sync.WaitGroup
+	for _, run := range []func(context.Context) error{
+		a.engine.Run, a.reconciler.run, a.registrar.run, a.reapStrays,
+	} {
+		parts.Go(func() { _ = run(ctx) }) // each ends with ctx and logs its own troubles
+	}
+	parts.Wait()
+	a.store.Close()
+	if err := a.dir.close(); err != nil {
+		return fmt.Errorf("unlock state directory: %w", err)
+	}
+	a.log.Info().Msg("agent ends, its containers go on running")
+	return nil
+}
+
+// supervise makes the supervisor of a task.
+func (a *Agent) supervise(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
+	return supervisor.New(supervisor.Options{
+		Engine: a.engine, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
+		Host: a.opts.Name, Agent: a.id, Env: a.opts.Env, Report: a.report, Logger: a.log,
+	})
+}
+
+// report takes a new status of a task.
+func (a *Agent) report(status job.TaskStatus) {
+	if err := a.statuses.put(status); err != nil {
+		a.log.Error().Err(err).Stringer("job", status.Job.ID).Msg("status is only in memory")
+	}
+	if !a.opts.DisableHistory {
+		a.history.add(status, time.Now())
+	}
+}
+
+// reapStrays ends running containers in this agent's namespace that belong to none of its tasks (agent §7): after each
+// pass, once the tasks are known.
+func (a *Agent) reapStrays(ctx context.Context) error {
+	for {
+		select {
+		case <-a.reap:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		killed, err := supervisor.Reap(ctx, a.engine, a.id, a.reconciler.owns)
+		for _, id := range killed {
+			a.log.Warn().Str("container", id).Msg("killed a container in this agent's namespace that no task owns")
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.Debug().Err(err).Msg("strays may be left")
+		}
+	}
+}
+
+// pretty is the form of a state file.
+func pretty(v document.Value) []byte { return []byte(document.Pretty(v)) }

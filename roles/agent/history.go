@@ -1,0 +1,187 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/job"
+)
+
+// Limits of the queue of history events (zookeeper §10.4).
+const (
+	historyPerJob = 30
+	historyTotal  = 600
+	historyRetry  = time.Second
+)
+
+// history is the queue of statuses on their way into the history of their jobs. Losing one never disturbs a task.
+type history struct {
+	dir  *stateDir
+	host string
+	log  zerolog.Logger
+
+	mu     sync.Mutex // guards queues and newest
+	queues map[job.ID][]job.TaskStatusEvent
+	newest map[job.ID]int64 // the last timestamp given out
+
+	bell chan struct{} // rings when there is something to write
+}
+
+func openHistory(dir *stateDir, host string, log zerolog.Logger) (*history, error) {
+	h := &history{
+		dir: dir, host: host, log: log,
+		queues: make(map[job.ID][]job.TaskStatusEvent), newest: make(map[job.ID]int64), bell: make(chan struct{}, 1),
+	}
+	return h, dir.read(historyFile, h.parse)
+}
+
+// eventQueues describes task-history.json (zookeeper §11).
+func eventQueues(p *map[job.ID][]*job.TaskStatusEvent) document.Value {
+	event := func(p **job.TaskStatusEvent) document.Value { return document.Optional(p, (*job.TaskStatusEvent).JSON) }
+	queue := func(p *[]*job.TaskStatusEvent) document.Value { return document.List(p, event) }
+	return document.Map(p, job.IDKeys, queue)
+}
+
+func (h *history) parse(data []byte) error {
+	var stored map[job.ID][]*job.TaskStatusEvent
+	if err := document.Read(data, eventQueues(&stored)); err != nil {
+		return err
+	}
+	for id, events := range stored {
+		for _, event := range events {
+			if event != nil && event.Status != nil {
+				h.queues[id] = append(h.queues[id], *event)
+				h.newest[id] = max(h.newest[id], event.Timestamp)
+			}
+		}
+	}
+	ring(h.bell)
+	return nil
+}
+
+// save writes the file; mu is held.
+func (h *history) save() {
+	stored := make(map[job.ID][]*job.TaskStatusEvent, len(h.queues))
+	for id, events := range h.queues {
+		for i := range events {
+			stored[id] = append(stored[id], &events[i])
+		}
+	}
+	if err := h.dir.write(historyFile, pretty(eventQueues(&stored))); err != nil {
+		h.log.Warn().Err(err).Msg("history events are only in memory")
+	}
+}
+
+// add queues a status with the time now, or the next free millisecond of its job (agent Q36).
+func (h *history) add(status job.TaskStatus, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := status.Job.ID
+	at := max(now.UnixMilli(), h.newest[id]+1)
+	h.newest[id] = at
+	for h.total() >= historyTotal {
+		h.drop(h.oldest())
+	}
+	for len(h.queues[id]) >= historyPerJob {
+		h.drop(id)
+	}
+	h.queues[id] = append(h.queues[id], job.TaskStatusEvent{Status: &status, Timestamp: at, Host: &h.host})
+	h.save()
+	ring(h.bell)
+}
+
+func (h *history) total() int {
+	n := 0
+	for _, queue := range h.queues {
+		n += len(queue)
+	}
+	return n
+}
+
+// oldest is the job whose first event is the oldest of all.
+func (h *history) oldest() job.ID {
+	return slices.MinFunc(slices.Collect(maps.Keys(h.queues)), func(a, b job.ID) int {
+		return cmp.Or(cmp.Compare(h.queues[a][0].Timestamp, h.queues[b][0].Timestamp), a.Compare(b))
+	})
+}
+
+// drop removes the first event of a queue. Empty queues are not kept.
+func (h *history) drop(id job.ID) {
+	h.queues[id] = h.queues[id][1:]
+	if len(h.queues[id]) == 0 {
+		delete(h.queues, id)
+	}
+}
+
+// head is the oldest event of all.
+func (h *history) head() (job.ID, job.TaskStatusEvent, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queues) == 0 {
+		return job.ID{}, job.TaskStatusEvent{}, false
+	}
+	id := h.oldest()
+	return id, h.queues[id][0], true
+}
+
+// written takes an event that was stored off its queue, if it is still the first there.
+func (h *history) written(id job.ID, timestamp int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if queue := h.queues[id]; len(queue) > 0 && queue[0].Timestamp == timestamp {
+		h.drop(id)
+	}
+}
+
+// run hands the events to write, oldest first, until ctx ends. What fails is tried again a second later.
+func (h *history) run(ctx context.Context, write func(context.Context, job.TaskStatusEvent) error) error {
+	failing := false
+	for {
+		err := h.drain(ctx, write)
+		if err != nil && ctx.Err() == nil && !failing {
+			h.log.Warn().Err(err).Msg("history cannot be written: its events wait")
+		}
+		failing = err != nil
+		if failing {
+			ring(h.bell)
+			if !sleep(ctx, historyRetry) {
+				return context.Cause(ctx)
+			}
+		}
+		select {
+		case <-h.bell:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// drain writes what is queued. The file follows at the end: an event written twice is found to be there already.
+func (h *history) drain(ctx context.Context, write func(context.Context, job.TaskStatusEvent) error) error {
+	stored := 0
+	defer func() {
+		if stored > 0 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.save()
+		}
+	}()
+	for {
+		id, event, more := h.head()
+		if !more {
+			return nil
+		}
+		if err := write(ctx, event); err != nil {
+			return err
+		}
+		h.written(id, event.Timestamp)
+		stored++
+	}
+}

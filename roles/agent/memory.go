@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"path"
+	"sync"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/job"
+)
+
+// memoryFile is our own beside the original's files: which store the agent knows, to tell it from an emptied, restored
+// or foreign one (decisions 9, 10).
+const memoryFile = "registration.json"
+
+// remembered is what an agent knows of its store across restarts.
+type remembered struct {
+	Hosts   *store.Mark         // the list of hosts at the last registration; nil: never registered
+	Tasks   *store.Mark         // the task directory at the last reading that was followed
+	Doubted map[job.ID]job.Goal // see wishes
+}
+
+// memory keeps what is remembered in its file.
+type memory struct {
+	dir *stateDir
+
+	mu sync.Mutex // guards remembered, and the file
+	remembered
+}
+
+func markJSON(m *store.Mark) document.Value {
+	return document.Object(
+		document.Member{Name: "created", Value: document.Long(&m.Created), Required: true},
+		document.Member{Name: "changes", Value: document.Int(&m.Changes), Required: true},
+	)
+}
+
+func (m *remembered) JSON() document.Value {
+	goal := func(p *job.Goal) document.Value { return document.Enum(p) }
+	return document.Object(
+		document.Member{Name: "hosts", Value: document.Optional(&m.Hosts, markJSON)},
+		document.Member{Name: "tasks", Value: document.Optional(&m.Tasks, markJSON)},
+		document.Member{Name: "doubted", Value: document.Map(&m.Doubted, job.IDKeys, goal)},
+	)
+}
+
+// openMemory reads what is remembered.
+func openMemory(dir *stateDir) (*memory, error) {
+	m := &memory{dir: dir}
+	return m, dir.read(memoryFile, func(data []byte) error {
+		var r remembered
+		if err := document.Read(data, r.JSON()); err != nil {
+			return err
+		}
+		m.remembered = r
+		return nil
+	})
+}
+
+// change alters what is remembered, and returns when that is on disk.
+func (m *memory) change(alter func(*remembered)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.remembered
+	alter(&next)
+	if err := m.dir.write(memoryFile, pretty(next.JSON())); err != nil {
+		return err
+	}
+	m.remembered = next
+	return nil
+}
+
+// openExecutions reads executions.json.
+func openExecutions(dir *stateDir) (map[job.ID]execution, error) {
+	executions := make(map[job.ID]execution)
+	err := dir.read(executionsFile, func(data []byte) error {
+		var stored map[job.ID]execution
+		if err := document.Read(data, executionsJSON(&stored)); err != nil {
+			return err
+		}
+		for id, e := range stored {
+			e.Job.ID = id
+			executions[id] = e
+		}
+		return nil
+	})
+	return executions, err
+}
+
+func executionsJSON(p *map[job.ID]execution) document.Value {
+	return document.Map(p, job.IDKeys, (*execution).JSON)
+}
+
+// tasksJSON describes task-config.json: the path of a task's node → Task (zookeeper §11).
+func tasksJSON(p *map[string]job.Task) document.Value {
+	return document.Map(p, document.TextKeys, (*job.Task).JSON)
+}
+
+// openWishes reads what was wished at the last reading: task-config.json, and the mark that belongs to it.
+func openWishes(dir *stateDir, m remembered) (wishes, error) {
+	w := wishes{mark: m.Tasks, doubted: m.Doubted}
+	err := dir.read(tasksFile, func(data []byte) error {
+		var stored map[string]job.Task
+		if err := document.Read(data, tasksJSON(&stored)); err != nil {
+			return err
+		}
+		tasks := make(map[job.ID]job.Task, len(stored))
+		for node, task := range stored {
+			id, err := job.ReadID(path.Base(node))
+			if err != nil {
+				return err
+			}
+			tasks[id] = task
+		}
+		w.tasks = tasks
+		return nil
+	})
+	return w, err
+}
+
+// saveTasks writes task-config.json.
+func saveTasks(dir *stateDir, host string, tasks map[job.ID]job.Task) error {
+	stored := make(map[string]job.Task, len(tasks))
+	for id, task := range tasks {
+		stored[store.TaskPath(host, id)] = task
+	}
+	return dir.write(tasksFile, pretty(tasksJSON(&stored)))
+}

@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/supervisor"
+)
+
+const (
+	statusesEvery = 5 * time.Second // the longest time until ZooKeeper is compared with the local statuses again
+	factsEvery    = time.Minute     // between two reports of host and agent information
+)
+
+// publisher writes what this agent has to say into the store, while the host is registered.
+type publisher struct {
+	store    *store.Store
+	host     string
+	statuses *statuses
+	log      zerolog.Logger
+
+	environment, labels map[string]string
+	hostInfo            func(context.Context) host.Info
+	agentInfo           func() host.AgentInfo
+}
+
+// publishStatuses makes the host's status directory equal to the local statuses (zookeeper §10.2), whatever it held: at
+// first, after each reconnection, and whenever one changes. Intermediate values may be skipped.
+func (p *publisher) publishStatuses(ctx context.Context) error {
+	connections := p.store.Connections(ctx)
+	backoff := supervisor.Backoff{}
+	var there map[string][]byte // what the directory holds; nil: not known
+	said := false
+	for {
+		pause := statusesEvery
+		var err error
+		if there == nil {
+			there, err = p.store.TaskStatuses(ctx, p.host)
+		}
+		if err == nil {
+			err = p.push(ctx, there)
+		}
+		switch {
+		case err == nil:
+			backoff.Reset()
+			said = false
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		default:
+			there = nil
+			pause = backoff.Next()
+			if !said {
+				p.log.Warn().Err(err).Msg("task statuses cannot be published: they wait")
+				said = true
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-p.statuses.bell:
+		case <-connections:
+			there = nil
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// push writes the difference between the local statuses and what is there, and notes in there what it wrote.
+func (p *publisher) push(ctx context.Context, there map[string][]byte) error {
+	local := p.statuses.snapshot()
+	wanted := make(map[string]bool, len(local))
+	for id, status := range local {
+		name := id.String()
+		wanted[name] = true
+		if bytes.Equal(there[name], status) {
+			continue
+		}
+		if err := p.store.PutTaskStatus(ctx, p.host, name, status); err != nil {
+			return err
+		}
+		there[name] = status
+	}
+	for name := range there {
+		if wanted[name] {
+			continue
+		}
+		if err := p.store.RemoveTaskStatus(ctx, p.host, name); err != nil {
+			return err
+		}
+		delete(there, name)
+	}
+	return nil
+}
+
+// publishFacts reports what the host is: at first, after each reconnection, and once a minute. Labels and environment
+// are written each time too, so that a store that lost them has them back (zookeeper Q4).
+func (p *publisher) publishFacts(ctx context.Context) error {
+	connections := p.store.Connections(ctx)
+	for {
+		pause := factsEvery
+		if err := p.putFacts(ctx); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			p.log.Warn().Err(err).Msg("host information cannot be published")
+			pause = time.Second
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-connections:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (p *publisher) putFacts(ctx context.Context) error {
+	if err := p.store.PutLabels(ctx, p.host, p.labels); err != nil {
+		return err
+	}
+	if err := p.store.PutEnvironment(ctx, p.host, p.environment); err != nil {
+		return err
+	}
+	if err := p.store.PutAgentInfo(ctx, p.host, p.agentInfo()); err != nil {
+		return err
+	}
+	return p.store.PutHostInfo(ctx, p.host, p.hostInfo(ctx))
+}

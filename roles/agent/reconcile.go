@@ -1,0 +1,282 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/supervisor"
+)
+
+// passEvery is the longest time between two passes (agent §2.1).
+const passEvery = 30 * time.Second
+
+// reconciler makes what runs follow what is wished: one pass after another, each from the newest reading of the host's
+// tasks. All slow work is the supervisors', one a task, so that a pass never waits for a container.
+type reconciler struct {
+	dir      *stateDir
+	host     string
+	ports    *supervisor.Ports
+	statuses *statuses
+	memory   *memory
+	log      zerolog.Logger
+	// supervise makes the supervisor of a task.
+	supervise func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error)
+	// report records a status that no supervisor reports.
+	report func(job.TaskStatus)
+	// passed is called at the end of each pass, with whether the host's tasks were ever read since the agent exists.
+	passed func(known bool)
+
+	bell chan struct{}
+
+	mu      sync.Mutex // guards what stands below
+	reading *store.Tasks
+	running map[job.ID]*supervisor.Supervisor
+	ended   []job.ID
+
+	// What follows belongs to run.
+	wishes     wishes
+	executions map[job.ID]execution
+	refused    map[job.ID]string // why a task has no ports, as reported
+}
+
+// observe takes a reading of the host's tasks.
+func (r *reconciler) observe(tasks store.Tasks) {
+	r.mu.Lock()
+	r.reading = &tasks
+	r.mu.Unlock()
+	ring(r.bell)
+}
+
+// owns tells whether a running container belongs to a task of this agent.
+func (r *reconciler) owns(c supervisor.Container) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.running {
+		if s.Owns(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// run makes passes until ctx ends. Then the supervisors end too, and the containers go on running.
+func (r *reconciler) run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	for id, e := range r.executions { // what was begun before this start is taken up as it was (agent §2.5)
+		if e.Ports != nil {
+			r.start(ctx, &tasks, id)
+		}
+	}
+	for {
+		if err := r.pass(ctx, &tasks); err != nil {
+			r.log.Error().Err(err).Msg("state of the tasks cannot be kept: nothing is changed until it can")
+			ring(r.bell)
+			if !sleep(ctx, time.Second) {
+				return context.Cause(ctx)
+			}
+		}
+		timer := time.NewTimer(passEvery)
+		select {
+		case <-r.bell:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// pass brings executions and supervisors in line with the newest reading (agent §2.3). Each record is on disk before
+// anything is done by it, and wishes are forgotten only when what follows from them is recorded.
+func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
+	wished := r.wishes
+	if reading := r.take(); reading != nil {
+		wished = wished.read(*reading)
+		r.tell(wished)
+	}
+	next := follow(r.executions, wished)
+	refused := allocate(next, r.ports, r.statuses.last)
+	if err := r.record(next); err != nil {
+		return err
+	}
+	if err := r.remember(wished); err != nil {
+		return err
+	}
+	r.reportRefused(refused)
+	r.drop()
+	r.steer(ctx, tasks)
+	err := r.forget()
+	r.passed(wished.known || wished.mark != nil)
+	return err
+}
+
+// take is the newest reading. It stays in place, so that a pass that failed is made again from it.
+func (r *reconciler) take() *store.Tasks {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reading
+}
+
+// tell logs what is not followed, when that changes.
+func (r *reconciler) tell(wished wishes) {
+	for id, goal := range wished.doubted {
+		if r.wishes.doubted[id] != goal {
+			r.log.Error().Stringer("job", id).Str("goal", string(goal)).Str("kept", string(wished.tasks[id].Goal)).
+				Msg("the task list is not the one known before: this goal is not followed until it changes")
+		}
+	}
+	for id := range r.wishes.tasks {
+		if _, stays := wished.tasks[id]; !stays && !wished.undeployed[id] {
+			r.log.Error().Stringer("job", id).
+				Msg("the task list is not the one known before and lacks this task: it goes on until it is deployed and undeployed again")
+		}
+	}
+}
+
+// record makes the executions durable, if they changed.
+func (r *reconciler) record(next map[job.ID]execution) error {
+	if maps.EqualFunc(next, r.executions, sameExecution) {
+		return nil
+	}
+	for id, e := range next {
+		if before := r.executions[id]; before.Goal != e.Goal {
+			r.log.Info().Stringer("job", id).Str("old", string(before.Goal)).Str("goal", string(e.Goal)).Msg("goal changed")
+		}
+	}
+	if err := r.save(next); err != nil {
+		return err
+	}
+	r.executions = next
+	return nil
+}
+
+func (r *reconciler) save(executions map[job.ID]execution) error {
+	stored := maps.Clone(executions)
+	return r.dir.write(executionsFile, pretty(executionsJSON(&stored)))
+}
+
+// remember makes the wishes durable, if they changed.
+func (r *reconciler) remember(wished wishes) error {
+	before := r.wishes
+	same := func(a, b job.Task) bool { return a.Goal == b.Goal && a.Job.ID == b.Job.ID }
+	if !maps.EqualFunc(before.tasks, wished.tasks, same) {
+		if err := saveTasks(r.dir, r.host, wished.tasks); err != nil {
+			return err
+		}
+	}
+	if wished.mark != nil && (before.mark == nil || *before.mark != *wished.mark) || !maps.Equal(before.doubted, wished.doubted) {
+		err := r.memory.change(func(m *remembered) { m.Tasks, m.Doubted = wished.mark, wished.doubted })
+		if err != nil {
+			return err
+		}
+	}
+	r.wishes = wished
+	return nil
+}
+
+// reportRefused reports each task that cannot have its ports, once for each reason (agent Q6).
+func (r *reconciler) reportRefused(refused map[job.ID]error) {
+	reasons := make(map[job.ID]string, len(refused))
+	for id, err := range refused {
+		reasons[id] = err.Error()
+		if e := r.executions[id]; e.Goal == job.Start && r.refused[id] != reasons[id] {
+			r.log.Warn().Stringer("job", id).Err(err).Msg("ports cannot be allocated")
+			r.report(job.TaskStatus{
+				Job: e.Job, Goal: e.Goal, State: job.Failed, Throttled: job.NotThrottled,
+				Ports: e.Job.Ports, ContainerError: reasons[id],
+			})
+		}
+	}
+	r.refused = reasons
+}
+
+// drop forgets the supervisors that have come to their end.
+func (r *reconciler) drop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range r.ended {
+		delete(r.running, id)
+	}
+	r.ended = nil
+}
+
+// steer hands every supervisor its goal, and makes those that are missing.
+func (r *reconciler) steer(ctx context.Context, tasks *sync.WaitGroup) {
+	for id, e := range r.executions {
+		r.mu.Lock()
+		s := r.running[id]
+		r.mu.Unlock()
+		switch {
+		case s != nil:
+			s.SetGoal(e.Goal)
+		case e.Goal == job.Start && e.Ports != nil:
+			r.start(ctx, tasks, id)
+		}
+	}
+}
+
+// start makes the supervisor of a task and lets it run.
+func (r *reconciler) start(ctx context.Context, tasks *sync.WaitGroup, id job.ID) {
+	var last *job.TaskStatus
+	if status, known := r.statuses.last(id); known {
+		last = &status
+	}
+	s, err := r.supervise(r.executions[id], last)
+	if err != nil {
+		r.log.Error().Stringer("job", id).Err(err).Msg("task cannot be run")
+		return
+	}
+	r.mu.Lock()
+	r.running[id] = s
+	r.mu.Unlock()
+	tasks.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			return // the agent ends
+		}
+		r.mu.Lock()
+		r.ended = append(r.ended, id)
+		r.mu.Unlock()
+		ring(r.bell)
+	})
+}
+
+// forget removes all records of the tasks that are undeployed and stopped.
+func (r *reconciler) forget() error {
+	var gone []job.ID
+	for id, e := range r.executions {
+		r.mu.Lock()
+		_, supervised := r.running[id]
+		r.mu.Unlock()
+		if e.Goal == job.Undeploy && !supervised {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	slices.SortFunc(gone, job.ID.Compare)
+	var errs []error
+	left := maps.Clone(r.executions)
+	for _, id := range gone {
+		errs = append(errs, r.statuses.remove(id))
+		delete(left, id)
+		r.log.Info().Stringer("job", id).Msg("undeployed")
+	}
+	if err := errors.Join(append(errs, r.save(left))...); err != nil {
+		return fmt.Errorf("remove records of undeployed tasks: %w", err)
+	}
+	r.executions = left
+	return nil
+}

@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/supervisor"
+)
+
+// registrar keeps the host registered and up (zookeeper §7).
+type registrar struct {
+	store  *store.Store
+	memory *memory
+	host   string
+	id     string
+	ttl    time.Duration
+	log    zerolog.Logger
+	// duties are done while the host is registered.
+	duties []func(context.Context) error
+}
+
+// run registers, keeps the host up, and registers again whenever that is lost, until ctx ends.
+func (r *registrar) run(ctx context.Context) error {
+	backoff := supervisor.Backoff{}
+	said := ""
+	for {
+		reg, err := r.store.RegisterAgent(ctx, r.wish())
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil:
+			backoff.Reset()
+			said = ""
+			r.log.Info().Msg("registered")
+			if err := r.memory.change(func(m *remembered) { m.Hosts = &reg.Hosts }); err != nil {
+				r.log.Error().Err(err).Msg("registration cannot be remembered")
+			}
+			err = r.hold(ctx)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			r.log.Warn().Err(err).Msg("registration lost")
+		case reason(err) != said:
+			said = reason(err)
+			r.log.Warn().Err(err).Msg(said)
+		}
+		if !sleep(ctx, backoff.Next()) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hold keeps the host up and does the duties until the registration is lost or ctx ends.
+func (r *registrar) hold(ctx context.Context) error {
+	duty, cancel := context.WithCancel(ctx)
+	var duties sync.WaitGroup
+	defer duties.Wait()
+	defer cancel()
+	for _, run := range r.duties {
+		duties.Go(func() { _ = run(duty) }) // each ends with its context and logs its own troubles
+	}
+	return r.store.KeepHostUp(ctx, r.host, r.id)
+}
+
+// wish says what is remembered, so that a host that was deregistered is told from a store that was emptied.
+func (r *registrar) wish() store.Registering {
+	wish := store.Registering{Host: r.host, ID: r.id, TTL: r.ttl}
+	r.memory.mu.Lock()
+	defer r.memory.mu.Unlock()
+	if hosts := r.memory.Hosts; hosts != nil {
+		wish.Known = &store.Registration{Hosts: *hosts}
+	}
+	return wish
+}
+
+// reason puts why registration fails in words that stay the same while the reason does.
+func reason(err error) string {
+	if other, ok := errors.AsType[*store.OtherAgentError](err); ok {
+		return fmt.Sprintf("another agent (%s) holds the host name: nothing is done for it until it gives the name up", other.ID)
+	}
+	switch {
+	case errors.Is(err, store.ErrDeregistered):
+		return "the host was deregistered: its containers go on running; it registers again when its id is registered anew"
+	case errors.Is(err, host.ErrConflict):
+		return "another agent holds the host name"
+	case errors.Is(err, store.ErrUnavailable):
+		return "zookeeper is away: the tasks go on as they are"
+	default:
+		return "registration will be tried again"
+	}
+}

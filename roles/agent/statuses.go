@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store/document"
+	"github.com/helios-go/helios/store/job"
+)
+
+// statuses is what this agent says of its tasks. The local state is the truth: it is on disk before put returns, and
+// ZooKeeper is made equal to it, never the other way round (zookeeper §10.2).
+type statuses struct {
+	dir *stateDir
+	log zerolog.Logger
+
+	mu    sync.Mutex // guards local
+	local map[job.ID][]byte
+
+	bell chan struct{} // rings when local has changed
+}
+
+// base64Texts describes task-status.json: job id → base64 of the canonical TaskStatus.
+func base64Texts(p *map[string]string) document.Value { return document.TextMap(p) }
+
+func openStatuses(dir *stateDir, log zerolog.Logger) (*statuses, error) {
+	s := &statuses{dir: dir, log: log, local: make(map[job.ID][]byte), bell: make(chan struct{}, 1)}
+	return s, dir.read(statusesFile, s.parse)
+}
+
+func (s *statuses) parse(data []byte) error {
+	var texts map[string]string
+	if err := document.Read(data, base64Texts(&texts)); err != nil {
+		return err
+	}
+	local := make(map[job.ID][]byte, len(texts))
+	for name, text := range texts {
+		id, err := job.ReadID(name)
+		if err != nil {
+			return err
+		}
+		status, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		var readable job.TaskStatus
+		if err := document.Read(status, readable.JSON()); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		local[id] = status
+	}
+	s.local = local
+	return nil
+}
+
+// save writes the file; mu is held, so that the file never falls behind. It is the one lock kept across I/O: what is
+// reported of a container must be on disk before that container is started.
+func (s *statuses) save() error {
+	texts := make(map[string]string, len(s.local))
+	for id, status := range s.local {
+		texts[id.String()] = base64.StdEncoding.EncodeToString(status)
+	}
+	return s.dir.write(statusesFile, pretty(base64Texts(&texts)))
+}
+
+// put records the newest status of a task.
+func (s *statuses) put(status job.TaskStatus) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.local[status.Job.ID] = document.Canonical(status.JSON())
+	err := s.save()
+	ring(s.bell)
+	return err
+}
+
+// remove forgets a task.
+func (s *statuses) remove(id job.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.local[id]; !known {
+		return nil
+	}
+	delete(s.local, id)
+	err := s.save()
+	ring(s.bell)
+	return err
+}
+
+// last is the newest status of a task.
+func (s *statuses) last(id job.ID) (job.TaskStatus, bool) {
+	s.mu.Lock()
+	data, known := s.local[id]
+	s.mu.Unlock()
+	var status job.TaskStatus
+	if !known || document.Read(data, status.JSON()) != nil {
+		return job.TaskStatus{}, false
+	}
+	return status, true
+}
+
+// snapshot is the whole local state.
+func (s *statuses) snapshot() map[job.ID][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.local)
+}
