@@ -67,7 +67,7 @@ func nodeID(directory, name string) (job.ID, error) {
 		err = errors.New("not the name of a job")
 	}
 	if err != nil {
-		return job.ID{}, &UnreadableError{Node: directory + "/" + name, Err: err}
+		return job.ID{}, &UnreadableError{Node: childOf(directory, name), Err: err}
 	}
 	return id, nil
 }

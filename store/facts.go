@@ -10,8 +10,18 @@ import (
 	"github.com/helios-go/helios/store/host"
 )
 
-// PutEnvironment writes the variables that an agent gives to all containers. Like the other facts of a host they have a
-// place only while the host is registered (zookeeper §7.5). It returns host.ErrNotFound.
+// PutHostInfo writes what an agent knows of its machine. Like the other facts of a host it has a place only while the
+// host is registered; it returns host.ErrNotFound otherwise (zookeeper §7.5).
+func (s *Store) PutHostInfo(ctx context.Context, name string, info host.Info) error {
+	return s.putFact(ctx, name, statusHostInfo(name), info.JSON())
+}
+
+// PutAgentInfo writes what an agent says of itself. It returns host.ErrNotFound.
+func (s *Store) PutAgentInfo(ctx context.Context, name string, info host.AgentInfo) error {
+	return s.putFact(ctx, name, statusHostAgentInfo(name), info.JSON())
+}
+
+// PutEnvironment writes the variables that an agent gives to all containers. It returns host.ErrNotFound.
 func (s *Store) PutEnvironment(ctx context.Context, name string, environment map[string]string) error {
 	return s.putFact(ctx, name, statusHostEnvironment(name), document.TextMap(&environment))
 }

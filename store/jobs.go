@@ -92,7 +92,7 @@ func (s *Store) jobIDs(directory string, names []string) []job.ID {
 	for _, name := range names {
 		id, err := nodeID(directory, name)
 		if err != nil {
-			s.report(node{path: directory + "/" + name, stat: new(zk.Stat)}, err)
+			s.report(node{path: childOf(directory, name), stat: new(zk.Stat)}, err)
 			continue
 		}
 		ids = append(ids, id)
@@ -239,7 +239,7 @@ func (s *Store) planRemoval(ctx context.Context, id job.ID) (*txn, error) {
 		return nil, &InUseError{Job: id, Hosts: inUse}
 	}
 	for _, name := range below {
-		t.delete(configJob(id)+"/"+name, anyVersion)
+		t.delete(childOf(configJob(id), name), anyVersion)
 	}
 	if stats[0] != nil {
 		t.delete(configJobRef(id), anyVersion)

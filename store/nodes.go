@@ -188,7 +188,7 @@ func (s *session) tree(ctx context.Context, path string) ([]string, error) {
 			}
 			below[i] = append(below[i], path)
 			for _, name := range l.names {
-				below[i] = append(below[i], path+"/"+name)
+				below[i] = append(below[i], childOf(path, name))
 			}
 			return err
 		})
