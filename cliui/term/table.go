@@ -66,17 +66,25 @@ func (t *Table) Print(s Streams) error {
 
 // pipe writes the original's form: each cell padded to the widest of its
 // column and followed by four blanks, the last one too (5-cli §6.1). Widths
-// count UTF-16 units, as the original does.
+// are counted as Length does.
 func pipe(rows [][]Cell, out *bufio.Writer) {
-	length := func(text string) int { return len(utf16.Encode([]rune(text))) }
-	widths := widest(rows, length)
+	widths := widest(rows, Length)
 	for _, row := range rows {
 		for i, cell := range row {
 			out.WriteString(cell.Text)
-			out.WriteString(strings.Repeat(" ", widths[i]-length(cell.Text)+4))
+			out.WriteString(strings.Repeat(" ", widths[i]-Length(cell.Text)+4))
 		}
 		out.WriteByte('\n')
 	}
+}
+
+// Length is the length of a text as the original counts it: in UTF-16 units.
+func Length(text string) int {
+	n := 0
+	for _, r := range text {
+		n += max(utf16.RuneLen(r), 1)
+	}
+	return n
 }
 
 // gap is what separates two columns on a terminal.

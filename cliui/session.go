@@ -1,0 +1,241 @@
+package cliui
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/helios-go/helios/cliui/term"
+	"github.com/helios-go/helios/httpapi/client"
+	"github.com/helios-go/helios/store/document"
+)
+
+// session is one run of the client, whatever the number of its targets.
+type session struct {
+	opts   Options
+	out    term.Streams
+	in     *bufio.Reader          // of out.In, shared by all that ask
+	stdin  func() ([]byte, error) // all of it, read once
+	syntax *Syntax
+}
+
+func newSession(opts Options) *session {
+	if opts.LookupEnv == nil {
+		opts.LookupEnv = os.LookupEnv
+	}
+	if opts.Location == nil {
+		opts.Location = time.Local
+	}
+	opts.ResolvConf = cmp.Or(opts.ResolvConf, "/etc/resolv.conf")
+	if opts.Streams.In == nil {
+		opts.Streams.In = strings.NewReader("")
+	}
+	s := &session{opts: opts, out: opts.Streams, in: bufio.NewReader(opts.Streams.In), syntax: clientSyntax()}
+	s.stdin = sync.OnceValues(func() ([]byte, error) {
+		return io.ReadAll(io.LimitReader(s.in, document.MaxSize+1))
+	})
+	return s
+}
+
+// call is one command on one target.
+type call struct {
+	*session
+	flags  *cli.Context
+	target target
+	client *client.Client
+	json   bool
+}
+
+// operand is the i-th positional argument, empty if it was not given.
+func (k *call) operand(i int) string { return k.flags.Args().Get(i) }
+
+// operands are the positional arguments from the i-th on.
+func (k *call) operands(i int) []string {
+	all := k.flags.Args().Slice()
+	return all[min(i, len(all)):]
+}
+
+// command runs one command on all its targets.
+func (s *session) command(c *Command, flags *cli.Context) error {
+	if c.run == nil {
+		return fmt.Errorf("helios: this version does not have the command %s", c.Name)
+	}
+	targets, err := s.targets(flags)
+	if err != nil {
+		return err
+	}
+	options, err := s.clientOptions(flags)
+	if err != nil {
+		return err
+	}
+	return s.each(flags, targets, func(k *call, masters []string) error {
+		options := options
+		options.Masters, options.Refresh = masters, k.target.refresh(s)
+		if k.client, err = client.New(options); err != nil {
+			return err
+		}
+		defer k.client.Close()
+		return c.run(flags.Context, k)
+	})
+}
+
+// each resolves one target after the other and calls do with what was found.
+// Several targets are set apart in the output; one that fails does not keep
+// the others from being tried (5-cli §4.4, Q6, Q7).
+func (s *session) each(flags *cli.Context, targets []target, do func(*call, []string) error) error {
+	json, several := flags.Bool("json"), len(targets) > 1
+	var failed error
+	if json && several {
+		fmt.Fprintln(s.out.Out, "{")
+	}
+	for i, t := range targets {
+		ctx := flags.Context
+		masters, err := t.resolve(ctx, s)
+		if err != nil || len(masters) == 0 {
+			err = errors.Join(fmt.Errorf("Failed to resolve helios master in %s", t), ctx.Err()) //nolint:staticcheck // the original's text
+		}
+		inner := *s
+		written := &counter{Writer: s.out.Out}
+		inner.out.Out = written
+		switch {
+		case several && json:
+			fmt.Fprintf(s.out.Out, "%s: \n", document.Compact(document.Text(&t.name)))
+		case several:
+			head := fmt.Sprintf("%s (%s)", t.name, listText(masters))
+			fmt.Fprintf(s.out.Out, "%s\n%s\n", head, strings.Repeat("-", term.Length(head)))
+		}
+		if err == nil {
+			err = do(&call{session: &inner, flags: flags, target: t, json: json}, masters)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && !errors.Is(err, errSaid) {
+			fmt.Fprintln(s.out.Err, err)
+		}
+		if err != nil {
+			failed = errSaid
+		}
+		if !several {
+			continue
+		}
+		switch {
+		case json && written.n == 0:
+			fmt.Fprintln(s.out.Out, "null")
+		case !json:
+			fmt.Fprintln(s.out.Out)
+		}
+		switch {
+		case json && i < len(targets)-1:
+			fmt.Fprint(s.out.Out, ",\n\n")
+		case json:
+			fmt.Fprintln(s.out.Out, "}")
+		}
+	}
+	return failed
+}
+
+// counter counts what is written through it.
+type counter struct {
+	io.Writer
+	n int
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.n += n
+	return n, err
+}
+
+// forever is a time-out that is none.
+const forever = 1000 * time.Hour
+
+// clientOptions are those of all targets.
+func (s *session) clientOptions(flags *cli.Context) (client.Options, error) {
+	timeout, err := s.seconds(flags, "http-timeout", "HELIOS_CLI_HTTP_TIMEOUT", 60)
+	if err != nil {
+		return client.Options{}, err
+	}
+	retry, err := s.seconds(flags, "retry-timeout", "HELIOS_CLI_TOTAL_TIMEOUT", 240)
+	if err != nil {
+		return client.Options{}, err
+	}
+	if timeout < 0 {
+		return client.Options{}, fmt.Errorf("timeouts can't be negative: %d", timeout/time.Second)
+	}
+	options := client.Options{
+		User:         s.login(),
+		Version:      s.opts.Version,
+		Timeout:      cmp.Or(timeout, forever),
+		RetryTimeout: max(retry, 0),
+		Warn:         s.warn,
+		Resolver:     s.opts.Resolver,
+	}
+	if flags.IsSet("username") {
+		options.User = flags.String("username")
+	}
+	if flags.Bool("insecure") {
+		options.TLS = anyName()
+	}
+	return options, nil
+}
+
+// seconds reads a time-out from its option, else from its variable.
+func (s *session) seconds(flags *cli.Context, option, variable string, fallback int64) (time.Duration, error) {
+	n := fallback
+	if flags.IsSet(option) {
+		n = flags.Int64(option)
+	} else if text, ok := s.opts.LookupEnv(variable); ok {
+		var err error
+		if n, err = strconv.ParseInt(text, 10, 32); err != nil {
+			return 0, fmt.Errorf("For input string: %q", text) //nolint:staticcheck // the original's text
+		}
+	}
+	return time.Duration(min(n, math.MaxInt32)) * time.Second, nil
+}
+
+// anyName is what --insecure means: the chain of certificates is verified, the
+// host's name is not.
+func anyName() *tls.Config {
+	return &tls.Config{
+		InsecureSkipVerify: true, // replaced by VerifyConnection
+		VerifyConnection: func(state tls.ConnectionState) error {
+			chain := x509.VerifyOptions{Intermediates: x509.NewCertPool()}
+			for _, certificate := range state.PeerCertificates[1:] {
+				chain.Intermediates.AddCert(certificate)
+			}
+			_, err := state.PeerCertificates[0].Verify(chain)
+			return err
+		},
+	}
+}
+
+// login is the name requests are made under unless -u says otherwise.
+func (s *session) login() string {
+	if s.opts.User != "" {
+		return s.opts.User
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// warn writes one plain line about something a person should know.
+func (s *session) warn(text string) {
+	fmt.Fprintln(s.out.Err, "helios: warning: "+strings.Join(strings.Fields(text), " "))
+}
