@@ -55,7 +55,7 @@ var layers = map[string][]string{
 	"roles/fleettest":       append([]string{"store"}, domain...),
 	"roles/master":          daemon,
 	"roles/agent":           daemon,
-	"roles/solo":            {"store/zkserver", "roles/master", "roles/agent"},
+	"roles/solo":            {"store", "store/zkserver", "roles/master", "roles/agent"},
 	"roles": append([]string{
 		"cliui", "cliui/manual", "cliui/term", "store/zkserver", "roles/master", "roles/agent", "roles/solo", "roles/workload",
 	}, daemon...),
@@ -77,7 +77,7 @@ var owners = map[string]struct {
 	"github.com/urfave/cli":                  {[]string{"cliui", "roles"}, "options end where an Options struct begins"},
 	"charm.land/lipgloss":                    {[]string{"cliui/term"}, "only term knows terminals"},
 	"github.com/vbauerster/mpb":              {[]string{"cliui/term"}, "only term knows terminals"},
-	"golang.org/x/term":                      {[]string{"cliui/term"}, "only term knows terminals"},
+	"golang.org/x/term":                      {[]string{"cliui/term", "roles"}, "only term, and the log, know terminals"},
 	"golang.org/x/crypto":                    {[]string{"httpapi/auth"}, "signing and its verification stay together"},
 	"testing":                                {[]string{"store/storetest", "supervisor/dockertest", "roles/fleettest"}, "the binary holds no test code"},
 }
