@@ -251,6 +251,9 @@ func (c *conn) write(xid int32, r *request) bool {
 		if closing && r.answer == codeOK {
 			c.srv.sessions.remove(r.session)
 		}
+		if r.answer == codeConnectionLoss {
+			c.out.close()
+		}
 		c.reply(xid, r.zxid, r.answer, r.body)
 		c.out.endWrite()
 	}

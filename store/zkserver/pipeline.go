@@ -2,8 +2,13 @@ package zkserver
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -34,12 +39,18 @@ type pipeline struct {
 	watches *watches
 	queue   chan *request
 	stopped chan struct{} // closed when requests are not taken any more
+
+	log          zerolog.Logger
+	background   sync.WaitGroup // the snapshot being written
+	snapshotting atomic.Bool
+	snapshotSize atomic.Int64 // bytes of the last one
+	snapshotLog  int64        // bytes of log that make a snapshot worth while
 }
 
-func newPipeline(t *tree, j *journal) *pipeline {
+func newPipeline(t *tree, j *journal, log zerolog.Logger) *pipeline {
 	return &pipeline{
-		tree: t, journal: j, watches: newWatches(),
-		queue: make(chan *request, queueLength), stopped: make(chan struct{}),
+		tree: t, journal: j, log: log, watches: newWatches(),
+		queue: make(chan *request, queueLength), stopped: make(chan struct{}), snapshotLog: snapshotLog,
 	}
 }
 
@@ -55,6 +66,7 @@ func (p *pipeline) submit(r *request) bool {
 
 // run works until ctx ends.
 func (p *pipeline) run(ctx context.Context) {
+	defer p.background.Wait()
 	defer close(p.stopped)
 	for {
 		select {
@@ -62,6 +74,7 @@ func (p *pipeline) run(ctx context.Context) {
 			return
 		case first := <-p.queue:
 			p.commit(p.fill(first))
+			p.tidy(ctx)
 		}
 	}
 }
@@ -94,7 +107,14 @@ func (p *pipeline) commit(batch []*request) {
 	}
 	var failed error
 	if p.journal != nil && len(txns) > 0 {
-		failed = p.journal.append(txns)
+		if failed = p.journal.append(txns); failed != nil {
+			p.log.Error().Err(failed).Int("requests", len(batch)).Msg("write to the log; the requests are refused")
+		}
+	}
+
+	refusal := codeSystem
+	if errors.Is(failed, errLost) {
+		refusal = codeConnectionLoss
 	}
 
 	p.mu.Lock()
@@ -102,7 +122,7 @@ func (p *pipeline) commit(batch []*request) {
 	for i, r := range batch {
 		switch {
 		case failed != nil:
-			r.zxid, r.answer, r.body = p.tree.zxid, codeSystem, nil
+			r.zxid, r.answer, r.body = p.tree.zxid, refusal, nil
 		case made[i]:
 			for _, e := range p.tree.apply(txns[0]) {
 				p.watches.fire(e)
@@ -111,6 +131,41 @@ func (p *pipeline) commit(batch []*request) {
 		}
 		r.done(r)
 	}
+}
+
+// tidy begins a new segment of the log, and a snapshot, when the log has grown enough. The snapshot is written beside
+// the pipeline.
+func (p *pipeline) tidy(ctx context.Context) {
+	j := p.journal
+	if j == nil || j.broken != nil || p.snapshotting.Load() || j.logged < max(p.snapshotLog, p.snapshotSize.Load()) {
+		return
+	}
+	j.logged = 0 // also after a failure: the next try comes with more log
+	if err := j.rotate(); err != nil {
+		p.log.Warn().Err(err).Msg("snapshot put off")
+		return
+	}
+	begin := p.tree.zxid
+	p.snapshotting.Store(true)
+	p.background.Go(func() {
+		defer p.snapshotting.Store(false)
+		start := time.Now()
+		err := j.disk.writeFile(j.dir, snapshotName(begin), func(out io.Writer) error {
+			size, err := p.writeSnapshot(ctx, begin, out)
+			p.snapshotSize.Store(size)
+			return err
+		})
+		if err == nil {
+			err = j.prune()
+		}
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			p.log.Warn().Err(err).Msg("write snapshot")
+		default:
+			p.log.Debug().Int64("bytes", p.snapshotSize.Load()).Dur("took", time.Since(start)).Msg("snapshot written")
+		}
+	})
 }
 
 // prepare turns a request into the effects of a transaction and fills in its answer. ok is false when there is nothing

@@ -42,6 +42,7 @@ const (
 	codeOK             code = 0
 	codeSystem         code = -1
 	codeInconsistency  code = -2
+	codeConnectionLoss code = -4 // never sent: the connection is closed instead
 	codeMarshalling    code = -5
 	codeUnimplemented  code = -6
 	codeBadArguments   code = -8

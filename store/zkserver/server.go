@@ -88,10 +88,30 @@ func New(opts Options) (*Server, error) {
 		}
 		s.listener = l
 	}
-	t := newTree()
-	s.pipeline = newPipeline(t, nil)
-	s.sessions = newLiveSessions(t)
+	if err := s.open(opts.Dir, newDisk(opts.NoSync)); err != nil {
+		if s.listener != nil {
+			s.listener.Close()
+		}
+		return nil, err
+	}
 	return s, nil
+}
+
+// open reads the state, or makes it.
+func (s *Server) open(dir string, d *disk) error {
+	if dir == "" {
+		s.pipeline = newPipeline(newTree(), nil, s.log)
+		s.sessions = newLiveSessions(s.pipeline.tree)
+		return nil
+	}
+	j, t, err := openJournal(dir, d, s.log)
+	if err != nil {
+		return err
+	}
+	s.pipeline = newPipeline(t, j, s.log)
+	s.pipeline.snapshotSize.Store(j.snapshotSize)
+	s.sessions = newLiveSessions(t)
+	return nil
 }
 
 func orDefault(d, fallback time.Duration) time.Duration {
@@ -140,7 +160,11 @@ func (s *Server) Run(ctx context.Context) error {
 	err := g.Wait()
 	serving.Wait()
 	stopPipeline()
-	return errors.Join(err, committing.Wait())
+	err = errors.Join(err, committing.Wait())
+	if s.pipeline.journal != nil {
+		err = errors.Join(err, s.pipeline.journal.close())
+	}
+	return err
 }
 
 // accept takes connections until ctx ends. Running out of file descriptors is no reason to stop.

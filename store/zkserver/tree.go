@@ -67,8 +67,17 @@ type tree struct {
 	acls       map[string][]ACL // lists in use, by their encoding
 }
 
+// newTree is the state of a new server.
 func newTree() *tree {
-	t := &tree{
+	t := emptyTree()
+	t.insert("/zookeeper", record{data: []byte{}, acl: openACL})
+	t.insert("/zookeeper/quota", record{data: []byte{}, acl: openACL})
+	t.insert("/zookeeper/config", record{data: []byte{}, acl: readOnlyACL, aversion: -1})
+	return t
+}
+
+func emptyTree() *tree {
+	return &tree{
 		root:       &node{record: record{data: []byte{}, acl: openACL}},
 		nodes:      1,
 		sessions:   map[int64]session{},
@@ -76,10 +85,17 @@ func newTree() *tree {
 		containers: map[string]struct{}{},
 		acls:       map[string][]ACL{},
 	}
-	t.insert("/zookeeper", record{data: []byte{}, acl: openACL})
-	t.insert("/zookeeper/quota", record{data: []byte{}, acl: openACL})
-	t.insert("/zookeeper/config", record{data: []byte{}, acl: readOnlyACL, aversion: -1})
-	return t
+}
+
+// load puts a node of a snapshot in its place. A node whose parent is missing is left out: it is one that the log is
+// going to remove or to create again.
+func (t *tree) load(path string, r record) {
+	if path != "/" {
+		t.insert(path, r)
+		return
+	}
+	r.data, r.acl = slices.Clone(r.data), t.intern(r.acl)
+	t.root.record = r
 }
 
 // lookup finds a node; the empty path is the root too.
