@@ -2,6 +2,7 @@ package document
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -37,19 +38,36 @@ func (date) read(r *Reader) (value time.Time, ok bool, err error) {
 }
 
 // ParseDate reads a date in one of the text forms of §1.5: milliseconds since
-// 1970, ISO 8601 where no zone means UTC, or RFC 1123.
+// 1970, ISO 8601 where no zone means UTC, or RFC 1123. Beyond the original, it
+// reads the years with a sign that all writers put out.
 func ParseDate(text string) (time.Time, error) {
-	if strings.Trim(text, "0123456789") == "" || text[0] == '-' {
+	if strings.Trim(strings.TrimPrefix(text, "-"), "0123456789") == "" {
 		millis, err := strconv.ParseInt(text, 10, 64)
 		return time.UnixMilli(millis).UTC(), err
 	}
-	if text[0] < '0' || text[0] > '9' {
+	switch {
+	case text[0] == '+' || text[0] == '-':
+		return parseSignedYear(text)
+	case !isDigit(text[0]):
 		return parseRFC1123(text)
-	}
-	if len(text) == len(time.DateOnly) {
+	case len(text) == len(time.DateOnly):
 		return time.Parse(time.DateOnly, text)
 	}
 	return parseISO(text)
+}
+
+// parseSignedYear reads dates before the year 1 and after 9999, as appendDate
+// writes them. The calendar repeats itself every 400 years.
+func parseSignedYear(text string) (time.Time, error) {
+	digits, rest, _ := strings.Cut(text[1:], "-")
+	year, err := strconv.ParseInt(text[:1]+digits, 10, 32)
+	if err != nil || len(digits) < 4 || !isDigit(digits[0]) {
+		return time.Time{}, errDate
+	}
+	const cycle = 400
+	inCycle := 2*cycle + year%cycle
+	moment, err := parseISO(fmt.Sprintf("%04d-%s", inCycle, rest))
+	return moment.AddDate(int(year-inCycle), 0, 0), err
 }
 
 func parseISO(text string) (time.Time, error) {
@@ -126,6 +144,9 @@ func twoDigits(text string, highest int) (int, bool) {
 }
 
 func parseRFC1123(text string) (time.Time, error) {
+	if strings.Contains(text, ".") { // time.Parse takes fractions anywhere
+		return time.Time{}, errDate
+	}
 	if moment, err := time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", text); err == nil {
 		return moment, nil
 	}

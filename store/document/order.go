@@ -2,6 +2,7 @@ package document
 
 import (
 	"slices"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -23,7 +24,10 @@ func Ascending(a, b string) int {
 		if ua, ub := firstUnit(ca), firstUnit(cb); ua != ub {
 			return int(ua) - int(ub)
 		}
-		return int(ca) - int(cb)
+		if ca != cb {
+			return int(ca) - int(cb)
+		}
+		return strings.Compare(a, b) // no UTF-8
 	}
 	return len(a) - len(b)
 }

@@ -79,6 +79,16 @@ func (r *Reader) Text() (string, error) {
 	return strings.Clone(text), err
 }
 
+// Integer consumes a number that has neither fraction nor exponent, where a
+// fraction would not be cut off.
+func (r *Reader) Integer(p *int32) error {
+	ahead := *r
+	if literal, err := ahead.number(); err != nil || !isInteger(literal) {
+		return unexpected("an integer", r.Kind())
+	}
+	return Int(p).ReadFrom(r)
+}
+
 // Object consumes an object and calls member for each of its names; member
 // must consume the value, and clone the name to keep it.
 func (r *Reader) Object(member func(name string) error) error {

@@ -198,13 +198,16 @@ func (integer[T]) read(r *Reader) (value T, ok bool, err error) {
 		return 0, false, unexpected("an integer", kind)
 	case err == nil:
 		return T(whole), true, nil
-	case kind == KindNumber && strings.ContainsAny(text, ".eE"):
+	case kind == KindNumber && !isInteger(text):
 		return truncated[T](text, bits)
 	case kind == KindNumber:
 		return 0, false, fmt.Errorf("the integer does not fit into %d bits", bits)
 	}
 	return 0, false, fmt.Errorf("the string is no integer of %d bits", bits)
 }
+
+// isInteger says whether the literal of a number has neither fraction nor exponent.
+func isInteger(literal string) bool { return !strings.ContainsAny(literal, ".eE") }
 
 // truncated is a number with a fraction or exponent as an integer.
 func truncated[T int32 | int64](text string, bits int) (T, bool, error) {
@@ -233,7 +236,7 @@ func (boolean) read(r *Reader) (value, ok bool, err error) {
 		return false, false, err
 	}
 	switch {
-	case kind == KindNumber && !strings.ContainsAny(text, ".eE"):
+	case kind == KindNumber && isInteger(text):
 		return text != "0", true, nil
 	case kind == KindBool, text == "true", text == "false", text == "True", text == "False":
 		return strings.EqualFold(text, "true"), true, nil

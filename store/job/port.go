@@ -59,20 +59,7 @@ func (v portValue) ReadFrom(r *document.Reader) error {
 		return v.document().ReadFrom(r)
 	}
 	v.p.Protocol = "tcp"
-	ahead := *r
-	if text, _ := ahead.Text(); !isInteger(text) {
-		return errors.New("a port mapping must be an object or an integer")
-	}
-	return document.Int(&v.p.InternalPort).ReadFrom(r)
-}
-
-func isInteger(literal string) bool {
-	for _, c := range literal {
-		if c == '.' || c == 'e' || c == 'E' {
-			return false
-		}
-	}
-	return literal != ""
+	return r.Integer(&v.p.InternalPort)
 }
 
 func (v portValue) WriteTo(w *document.Writer) {
