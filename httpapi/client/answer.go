@@ -1,6 +1,8 @@
 package client
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -57,7 +59,7 @@ func (a answer) outcome(op httpapi.Operation, v document.Value, s *httpapi.Statu
 	o, ok := httpapi.Meaning(op, *s)
 	switch {
 	case !ok: // absent or null
-		return a.badReply(fmt.Errorf("no status"))
+		return a.badReply(errors.New("no status"))
 	case o.Err != nil:
 		return fmt.Errorf("%s: %w", op, o.Err)
 	}
@@ -65,8 +67,9 @@ func (a answer) outcome(op httpapi.Operation, v document.Value, s *httpapi.Statu
 }
 
 func (a answer) decode(v document.Value) error {
-	if len(a.body) == 0 {
-		return a.badReply(fmt.Errorf("empty"))
+	switch string(bytes.TrimSpace(a.body)) {
+	case "", "null": // nothing known is not the same as nothing there
+		return a.badReply(errors.New("empty"))
 	}
 	if err := document.Read(a.body, v); err != nil {
 		return a.badReply(err)
