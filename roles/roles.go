@@ -1,0 +1,192 @@
+// Package roles is the one binary: it sees from the first word of the command line which role a process has, turns its
+// options into the Options of that role's package, and maps its end to an exit status.
+//
+// It owns signals, logging set-up and the option tables of the daemons. It decides nothing about jobs, hosts or
+// containers.
+package roles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/helios-go/helios/cliui"
+	cliterm "github.com/helios-go/helios/cliui/term"
+	"github.com/helios-go/helios/roles/workload"
+)
+
+// version is what every role reports. A release sets it when it links.
+var version = "0.10.0"
+
+// Main is the whole program: args are those of the process, its name first. It returns the exit status.
+func Main(args []string) int {
+	if len(args) > 0 && filepath.Base(args[0]) == "probe" {
+		return workload.Main(args[1:], os.Stdout, os.Stderr)
+	}
+	words := args[min(1, len(args)):]
+	if len(words) > 0 {
+		for _, d := range daemons {
+			if words[0] == d.name {
+				return d.main(words[1:])
+			}
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return cliui.Run(ctx, words, cliui.Options{Version: version, Streams: cliterm.System(os.Getenv)})
+}
+
+// daemon is a role that runs until it is told to end.
+type daemon struct {
+	name   string
+	syntax func() *cliui.Syntax
+	// open makes the role from its options; what it returns runs it.
+	open func(flags *cli.Context, log zerolog.Logger) (func(context.Context) error, error)
+	// orderly is the exit status of an orderly end, where the signal does not say it.
+	orderly *int
+}
+
+var daemons = []daemon{
+	{name: "master", syntax: masterSyntax, open: openMaster},
+	{name: "agent", syntax: agentSyntax, open: openAgent},
+	{name: "solo", syntax: soloSyntax, open: openSolo, orderly: new(0)},
+}
+
+// main runs the daemon and returns the exit status of the process.
+func (d daemon) main(words []string) int {
+	syntax := d.syntax()
+	normal, err := syntax.Normalize(words)
+	if err != nil {
+		if e, ok := errors.AsType[*cliui.SyntaxError](err); ok {
+			fmt.Fprint(os.Stderr, syntax.Usage(e.Command), syntax.Program, ": error: ")
+		}
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if len(normal) > 0 && normal[len(normal)-1] == "--help" {
+		fmt.Print(syntax.Help(nil))
+		return 0
+	}
+	status := 0
+	app := &cli.App{
+		Name: syntax.Program, Flags: cliui.Flags(syntax.Options), Writer: io.Discard, ErrWriter: io.Discard,
+		HideHelp: true, HideVersion: true, DisableSliceFlagSeparator: true, ExitErrHandler: func(*cli.Context, error) {},
+		Action: func(flags *cli.Context) error {
+			var err error
+			status, err = d.run(flags)
+			return err
+		},
+	}
+	if err := app.Run(append([]string{syntax.Program}, normal...)); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", syntax.Program, err)
+		return 1
+	}
+	return status
+}
+
+// run makes the role and lets it work until a signal comes or it fails.
+func (d daemon) run(flags *cli.Context) (int, error) {
+	log := logger(flags.Count("verbose"))
+	if err := checkLater(flags, log); err != nil {
+		return 1, err
+	}
+	ctx, ended := untilSignal()
+	defer ended()
+	run, err := d.open(flags, log)
+	if err != nil {
+		return 1, err
+	}
+	if err := run(ctx); err != nil {
+		return 1, err
+	}
+	end, byOne := errors.AsType[*signalError](context.Cause(ctx))
+	if d.orderly != nil || !byOne {
+		return 0, nil
+	}
+	return 128 + int(end.signal), nil
+}
+
+// signalError is the cause of an orderly end.
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string { return "ended by " + signalName(e.signal) }
+
+func signalName(s syscall.Signal) string {
+	if s == syscall.SIGINT {
+		return "SIGINT"
+	}
+	return "SIGTERM"
+}
+
+// untilSignal is a context that ends with the first SIGTERM or SIGINT, whatever disposition the process inherited. A
+// second one ends the process at once, as if it had not been caught.
+func untilSignal() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	done := make(chan struct{})
+	go func() {
+		gentle := true
+		for {
+			select {
+			case <-done:
+				return
+			case caught := <-signals:
+				sig := caught.(syscall.Signal)
+				if !gentle {
+					fmt.Fprintf(os.Stderr, "Exiting with extreme prejudice due to %s\n", signalName(sig))
+					signal.Reset(sig)
+					_ = syscall.Kill(os.Getpid(), sig)
+					continue
+				}
+				gentle = false
+				fmt.Fprintf(os.Stderr, "Attempting gentle exit on %s\n", signalName(sig))
+				cancel(&signalError{sig})
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// logger writes to stderr: for people on a terminal, JSON lines elsewhere (decisions 15).
+func logger(verbosity int) zerolog.Logger {
+	level := zerolog.InfoLevel
+	switch {
+	case verbosity == 1:
+		level = zerolog.DebugLevel
+	case verbosity > 1:
+		level = zerolog.TraceLevel
+	}
+	var out io.Writer = os.Stderr
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}
+	}
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+}
+
+// checkLater refuses, or warns of, the given options that this version has nothing behind.
+func checkLater(flags *cli.Context, log zerolog.Logger) error {
+	for _, name := range flags.FlagNames() {
+		refused, listed := later[name]
+		if refused {
+			return fmt.Errorf("--%s: this version does not have what it asks for", name)
+		}
+		if listed {
+			log.Warn().Str("option", "--"+name).Msg("option has no effect in this version")
+		}
+	}
+	return nil
+}
