@@ -1,0 +1,42 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/helios-go/helios/httpapi"
+	"github.com/helios-go/helios/store/document"
+)
+
+// GET /masters (http §8).
+func (s *Server) listMasters(c echo.Context) error {
+	ctx, cancel := s.stored(c)
+	defer cancel()
+	masters, err := s.store.Masters(ctx)
+	if err != nil {
+		return err
+	}
+	return answer(c, document.Texts(&masters))
+}
+
+// GET /version (http §9.1): a text that is a JSON string as well.
+func (s *Server) readVersion(c echo.Context) error {
+	return send(c, http.StatusOK, typeText, fmt.Appendf(nil, "%q", s.opts.Version))
+}
+
+// GET /version/check (http §9.2).
+func (s *Server) readVersionCheck(c echo.Context) error {
+	client := query(c).First(httpapi.ParamClient)
+	r := httpapi.VersionCheckResponse{
+		Status:             s.version.Check(client),
+		ServerVersion:      s.version,
+		RecommendedVersion: s.opts.Version,
+	}
+	if r.Status == httpapi.VersionInvalid {
+		_, err := httpapi.ParseVersion(client)
+		return refuse(http.StatusBadRequest, "%v", err)
+	}
+	return answer(c, r.JSON())
+}
