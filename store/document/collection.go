@@ -79,7 +79,7 @@ func TextSet(p *[]string) Value { return textSet{p} }
 type textSet struct{ p *[]string }
 
 func (s textSet) ReadFrom(r *Reader) error {
-	if err := (texts{s.p}).ReadFrom(r); err != nil {
+	if err := texts(s).ReadFrom(r); err != nil {
 		return err
 	}
 	*s.p = unique(*s.p)
@@ -91,7 +91,7 @@ func (s textSet) WriteTo(w *Writer) {
 	texts{&ordered}.WriteTo(w)
 }
 
-func (s textSet) Presence() Presence { return texts{s.p}.Presence() }
+func (s textSet) Presence() Presence { return texts(s).Presence() }
 
 // Keys turns the names of a JSON object into the keys of a map and back. Parse
 // clones what it keeps of a name.

@@ -102,7 +102,7 @@ func at(name string, err error) error {
 		}
 		name = name[:cut] + "…"
 	}
-	if err == ErrNull { //nolint:errorlint // only the document itself answers with ErrNull
+	if err == ErrNull {
 		return fmt.Errorf("%s: null is not allowed", name)
 	}
 	return fmt.Errorf("%s: %w", name, err)

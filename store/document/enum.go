@@ -103,7 +103,7 @@ type enumOr[T EnumText] struct {
 
 func (e enumOr[T]) ReadFrom(r *Reader) error {
 	err := e.enum.ReadFrom(r)
-	if _, unknown := err.(*unknownWordError); unknown && e.lenient || err == nil && *e.p == "" { //nolint:errorlint // never wrapped
+	if _, unknown := err.(*unknownWordError); unknown && e.lenient || err == nil && *e.p == "" {
 		*e.p = e.otherwise
 		return nil
 	}

@@ -1,7 +1,7 @@
 package job
 
 import (
-	"crypto/sha1" //nolint:gosec // the hash in ids is SHA-1
+	"crypto/sha1"
 	"encoding/hex"
 
 	"github.com/helios-go/helios/store/document"
@@ -54,7 +54,7 @@ func (j *Job) config(capabilities func(*[]string) document.Value) document.Value
 // hash is the SHA-1 of text in lower-case hexadecimal digits.
 func hash(text []byte) string {
 	var digits [2 * sha1.Size]byte
-	sum := sha1.Sum(text) //nolint:gosec // the hash in ids is SHA-1
+	sum := sha1.Sum(text)
 	hex.Encode(digits[:], sum[:])
 	return string(digits[:])
 }

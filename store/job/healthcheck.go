@@ -1,8 +1,6 @@
 package job
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/helios-go/helios/store/document"
@@ -30,7 +28,7 @@ type HealthCheck struct {
 // functions are the texts of §3.2.
 func NewExecCheck(command []string) (*HealthCheck, error) {
 	if len(command) == 0 {
-		return nil, errors.New("You must specify a command for an exec health check.") //nolint:staticcheck // the original's text
+		return nil, recorded("You must specify a command for an exec health check.")
 	}
 	return &HealthCheck{Type: CheckExec, Command: command}, nil
 }
@@ -39,11 +37,11 @@ func NewExecCheck(command []string) (*HealthCheck, error) {
 func NewHTTPCheck(path, port string) (*HealthCheck, error) {
 	switch {
 	case path == "":
-		return nil, errors.New("You must specify a URL path for an HTTP health check.") //nolint:staticcheck // the original's text
+		return nil, recorded("You must specify a URL path for an HTTP health check.")
 	case !strings.HasPrefix(path, "/"):
-		return nil, errors.New("The path for an HTTP health check must begin with '/'.") //nolint:staticcheck // the original's text
+		return nil, recorded("The path for an HTTP health check must begin with '/'.")
 	case port == "":
-		return nil, errors.New("You must specify a port for an HTTP health check.") //nolint:staticcheck // the original's text
+		return nil, recorded("You must specify a port for an HTTP health check.")
 	}
 	return &HealthCheck{Type: CheckHTTP, Path: &path, Port: &port}, nil
 }
@@ -51,7 +49,7 @@ func NewHTTPCheck(path, port string) (*HealthCheck, error) {
 // NewTCPCheck is a check by connecting to the port of that name.
 func NewTCPCheck(port string) (*HealthCheck, error) {
 	if port == "" {
-		return nil, errors.New("You must specify the name of a port you opened to the container for a TCP health check.") //nolint:staticcheck // the original's text
+		return nil, recorded("You must specify the name of a port you opened to the container for a TCP health check.")
 	}
 	return &HealthCheck{Type: CheckTCP, Port: &port}, nil
 }
@@ -82,9 +80,9 @@ func (v healthCheckValue) ReadFrom(r *document.Reader) error {
 	case err != nil:
 		return err
 	case !found:
-		return errors.New("Missing type id when trying to resolve subtype of HealthCheck: missing type id property 'type' (for POJO property 'healthCheck')") //nolint:staticcheck // the original's text
+		return recorded("Missing type id when trying to resolve subtype of HealthCheck: missing type id property 'type' (for POJO property 'healthCheck')")
 	case checkType != CheckExec && checkType != CheckHTTP && checkType != CheckTCP:
-		return fmt.Errorf("Could not resolve type id '%s' as a subtype of HealthCheck: known type ids = [exec, http, tcp] (for POJO property 'healthCheck')", word) //nolint:staticcheck // the original's text
+		return recorded("Could not resolve type id '" + word + "' as a subtype of HealthCheck: known type ids = [exec, http, tcp] (for POJO property 'healthCheck')")
 	default:
 		*v.h = HealthCheck{Type: checkType}
 		return v.document().ReadFrom(r)

@@ -49,7 +49,7 @@ func parseID(text string, fewest int) (ID, error) {
 		parts = parts[:len(parts)-1]
 	}
 	if len(parts) < fewest || len(parts) > 3 {
-		return ID{}, errors.New("Invalid Job id: " + text) //nolint:staticcheck // the original's text
+		return ID{}, recorded("Invalid Job id: " + text)
 	}
 	id := ID{Name: parts[0]}
 	if id.Name == "" {

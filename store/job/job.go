@@ -32,6 +32,11 @@ var (
 	ErrPortConflict = errors.New("an external port is already taken on the host")
 )
 
+// recorded is an error in the words of the original.
+type recorded string
+
+func (e recorded) Error() string { return string(e) }
+
 // Job describes a container to run. A pointer that is nil is a member that is
 // null; nil lists and maps are empty ones. Nulls inside lists and maps are kept
 // (document.NullText, PortMapping.IsNull, ServicePorts.IsNull) until validation

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"errors"
 	"net/netip"
 
 	"github.com/helios-go/helios/store/document"
@@ -88,7 +87,7 @@ func (v ipValue) ReadFrom(r *document.Reader) error {
 		return err
 	}
 	if ip, err := netip.ParseAddr(*v.p.IP); err != nil || ip.Zone() != "" {
-		return errors.New(*v.p.IP + " is not a valid IP address.") //nolint:staticcheck // the original's text
+		return recorded(*v.p.IP + " is not a valid IP address.")
 	}
 	return nil
 }

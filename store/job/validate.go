@@ -216,6 +216,9 @@ func (v *validation) registration() {
 			if _, ok := v.job.Ports[name]; !ok {
 				v.addf("Service registration refers to missing port mapping: %v=%s", endpoint, name)
 			}
+			if parameters := ports.Ports[name]; parameters != nil && slices.Contains(parameters.Tags, document.NullText) {
+				v.addf("Null is not allowed in the tags of '%v=%s'.", endpoint, name)
+			}
 		}
 		if len(ports.Ports) > 0 && !consistsOf(endpoint.Service, digits+letters+"_-") {
 			v.addf("Invalid service registration name: %s", endpoint.Service)

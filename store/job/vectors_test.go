@@ -241,7 +241,7 @@ func TestDocumentsAreReadAndWrittenAsTheOriginalDid(t *testing.T) {
 					t.Errorf("%s: an unknown state was not read as UNKNOWN: %v", reader, err)
 				}
 				return true
-			case err == document.ErrNull && want.OK: //nolint:errorlint // it is not wrapped
+			case err == document.ErrNull && want.OK:
 				if want.Canonical != "null" {
 					t.Errorf("%s: got null, want %s", reader, want.Canonical)
 				}
