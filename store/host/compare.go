@@ -71,11 +71,13 @@ func collate(s, t string) int {
 	i, j := 0, 0
 	for i < len(s) && j < len(t) {
 		x, y := s[i], t[j]
-		p, q := primary(x), primary(y)
-		switch {
-		case x == y:
+		if x == y {
 			i++
 			j++
+			continue
+		}
+		p, q := primary(x), primary(y)
+		switch {
 		case p == 0 && q != 0:
 			mark(+1)
 			i++

@@ -28,12 +28,14 @@ var operators = []string{string(Equals), string(NotEquals), string(In), string(N
 
 var symbols = map[Operator]string{Equals: "=", NotEquals: "!=", In: "in", NotIn: "notin"}
 
-// Selector chooses hosts by the value of one label. ParseSelector and JSON make
-// selectors; the list of In and NotIn is a set, kept in ascending order (quirk 19).
+// Selector chooses hosts by the value of one label. The operand is a string for
+// Equals and NotEquals, and a []any of strings for In and NotIn, which is a set
+// and is kept in ascending order (quirk 19). Documents may have any JSON in its
+// place; it is then as document.Any has it.
 type Selector struct {
 	Label    *string
 	Operator Operator
-	Operand  Operand
+	Operand  any
 
 	null bool
 }
@@ -55,48 +57,52 @@ func ParseSelector(text string) (Selector, error) {
 	operand := parts[4]
 	switch parts[2] + parts[3] {
 	case "=":
-		s.Operator, s.Operand = Equals, textOperand(operand)
+		s.Operator, s.Operand = Equals, operand
 	case "!=":
-		s.Operator, s.Operand = NotEquals, textOperand(operand)
+		s.Operator, s.Operand = NotEquals, operand
 	case "in":
-		s.Operator, s.Operand = In, listOperand(operand)
+		s.Operator, s.Operand = In, listItems(operand)
 	case "notin":
-		s.Operator, s.Operand = NotIn, listOperand(operand)
+		s.Operator, s.Operand = NotIn, listItems(operand)
 	}
 	s.order()
 	return s, nil
 }
 
-// listOperand reads the operand of in and notin: parentheses and white space
-// are dropped, and so are empty items at the end unless there is nothing else.
-func listOperand(text string) Operand {
-	text = strings.Map(func(char rune) rune {
+// listItems reads the operand of in and notin: parentheses and white space are
+// dropped, and so are empty items at the end unless there is nothing else.
+func listItems(operand string) []any {
+	operand = strings.Map(func(char rune) rune {
 		if strings.ContainsRune("() \t\n\v\f\r", char) {
 			return -1
 		}
 		return char
-	}, text)
-	parts := strings.Split(text, ",")
-	for text != "" && len(parts) > 0 && parts[len(parts)-1] == "" {
+	}, operand)
+	parts := strings.Split(operand, ",")
+	for operand != "" && len(parts) > 0 && parts[len(parts)-1] == "" {
 		parts = parts[:len(parts)-1]
 	}
-	list := Operand{kind: document.KindArray}
-	for _, part := range parts {
-		list.items = append(list.items, textOperand(part))
+	items := make([]any, len(parts))
+	for i, part := range parts {
+		items[i] = part
 	}
-	return list
+	return items
 }
 
-// order makes the list of In and NotIn a set in ascending order. What is no list
-// of texts stays as it is.
+// order makes the list of In and NotIn a set in ascending order. A list of
+// anything but strings stays as it is.
 func (s *Selector) order() {
-	isText := func(o Operand) bool { return o.kind == document.KindText }
-	items := s.Operand.items
-	if s.Operator != In && s.Operator != NotIn || !all(items, isText) {
+	items, ok := s.Operand.([]any)
+	if !ok || s.Operator != In && s.Operator != NotIn || !all(items, isText) {
 		return
 	}
-	slices.SortFunc(items, func(a, b Operand) int { return document.Ascending(a.text, b.text) })
-	s.Operand.items = slices.CompactFunc(items, func(a, b Operand) bool { return a.text == b.text })
+	slices.SortFunc(items, func(a, b any) int { return document.Ascending(a.(string), b.(string)) })
+	s.Operand = slices.Compact(items)
+}
+
+func isText(item any) bool {
+	_, ok := item.(string)
+	return ok
 }
 
 func all[T any](items []T, ok func(T) bool) bool {
@@ -115,7 +121,22 @@ func (s Selector) String() string {
 	if known, ok := symbols[s.Operator]; ok {
 		symbol = known
 	}
-	return fmt.Sprintf("%s %s %s", label, symbol, s.Operand)
+	return fmt.Sprintf("%s %s %s", label, symbol, display(s.Operand))
+}
+
+func display(operand any) string {
+	switch operand := operand.(type) {
+	case string:
+		return operand
+	case []any:
+		items := make([]string, len(operand))
+		for i, item := range operand {
+			items[i] = display(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	default:
+		return document.Compact(document.Any(&operand))
+	}
 }
 
 // Equal compares labels, operators and operands, the lists of In and NotIn as sets.
@@ -134,15 +155,16 @@ func (s Selector) Matches(labels map[string]string) bool {
 	if !ok || value == document.NullText {
 		return false
 	}
+	list, isList := s.Operand.([]any)
 	switch s.Operator {
 	case Equals:
-		return s.Operand.is(value)
+		return s.Operand == any(value)
 	case NotEquals:
-		return !s.Operand.isNull() && !s.Operand.is(value)
+		return s.Operand != nil && s.Operand != any(value)
 	case In:
-		return s.Operand.contains(value)
+		return slices.Contains(list, any(value))
 	case NotIn:
-		return s.Operand.kind == document.KindArray && !s.Operand.contains(value)
+		return isList && !slices.Contains(list, any(value))
 	default:
 		return false
 	}
@@ -171,7 +193,7 @@ func (v selectorValue) document() document.Value {
 	return document.Object(
 		document.Member{Name: "label", Value: document.OptionalText(&v.s.Label)},
 		document.Member{Name: "operator", Value: document.Enum(&v.s.Operator)},
-		document.Member{Name: "operand", Value: v.s.Operand.JSON()},
+		document.Member{Name: "operand", Value: document.Any(&v.s.Operand)},
 	)
 }
 
