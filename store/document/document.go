@@ -102,7 +102,7 @@ func at(name string, err error) error {
 		}
 		name = name[:cut] + "…"
 	}
-	if err == ErrNull {
+	if err == ErrNull { // inside a document null is another error
 		return fmt.Errorf("%s: null is not allowed", name)
 	}
 	return fmt.Errorf("%s: %w", name, err)

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// Over lays a partial job over a base (§15.2) and returns the result, which
-// shares no collection with either.
+// Over lays a partial job over a base (§15.2) and returns the result. Neither is
+// changed; the result has maps and lists of its own, but points to the same
+// health check, resources and rollout options.
 //
 // What the partial job has replaces what the base has; empty texts and empty
 // collections clear nothing. The entries of env, ports, registration, volumes,
