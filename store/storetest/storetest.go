@@ -14,7 +14,7 @@ import (
 // Start runs an embedded server in memory for the duration of the test and returns its address.
 func Start(t testing.TB) string {
 	t.Helper()
-	return Serve(t, zkserver.Options{Addr: "127.0.0.1:0"}).Addr()
+	return Serve(t, zkserver.Options{Addr: "127.0.0.1:0", SuperDigest: superDigest}).Addr()
 }
 
 // Serve runs an embedded server with the options for the duration of the test.
