@@ -15,9 +15,10 @@ const memoryFile = "registration.json"
 
 // remembered is what an agent knows of its store across restarts.
 type remembered struct {
-	Hosts   *store.Mark         // the list of hosts at the last registration; nil: never registered
-	Tasks   *store.Mark         // the task directory at the last reading that was followed
-	Doubted map[job.ID]job.Goal // see wishes
+	Hosts      *store.Mark         // the list of hosts at the last registration; nil: never registered
+	Tasks      *store.Mark         // the task directory at the last reading that was followed
+	Doubted    map[job.ID]job.Goal // see wishes
+	Unreadable []string            // names of unreadable tasks at that reading
 }
 
 // memory keeps what is remembered in its file.
@@ -41,6 +42,7 @@ func (m *remembered) JSON() document.Value {
 		document.Member{Name: "hosts", Value: document.Optional(&m.Hosts, markJSON)},
 		document.Member{Name: "tasks", Value: document.Optional(&m.Tasks, markJSON)},
 		document.Member{Name: "doubted", Value: document.Map(&m.Doubted, job.IDKeys, goal)},
+		document.Member{Name: "unreadable", Value: document.Texts(&m.Unreadable)},
 	)
 }
 
@@ -98,7 +100,10 @@ func tasksJSON(p *map[string]job.Task) document.Value {
 
 // openWishes reads what was wished at the last reading: task-config.json, and the mark that belongs to it.
 func openWishes(dir *stateDir, m remembered) (wishes, error) {
-	w := wishes{mark: m.Tasks, doubted: m.Doubted}
+	w := wishes{mark: m.Tasks, doubted: m.Doubted, unreadable: make(map[string]bool)}
+	for _, name := range m.Unreadable {
+		w.unreadable[name] = true
+	}
 	err := dir.read(tasksFile, func(data []byte) error {
 		var stored map[string]job.Task
 		if err := document.Read(data, tasksJSON(&stored)); err != nil {

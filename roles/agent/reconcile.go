@@ -176,8 +176,12 @@ func (r *reconciler) remember(wished wishes) error {
 			return err
 		}
 	}
-	if wished.mark != nil && (before.mark == nil || *before.mark != *wished.mark) || !maps.Equal(before.doubted, wished.doubted) {
-		err := r.memory.change(func(m *remembered) { m.Tasks, m.Doubted = wished.mark, wished.doubted })
+	if wished.mark != nil && (before.mark == nil || *before.mark != *wished.mark ||
+		!maps.Equal(before.doubted, wished.doubted) || !maps.Equal(before.unreadable, wished.unreadable)) {
+		err := r.memory.change(func(m *remembered) {
+			m.Tasks, m.Doubted = wished.mark, wished.doubted
+			m.Unreadable = slices.Sorted(maps.Keys(wished.unreadable))
+		})
 		if err != nil {
 			return err
 		}

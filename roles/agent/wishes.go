@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"maps"
+
 	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/job"
 )
@@ -17,6 +19,7 @@ type wishes struct {
 	tasks      map[job.ID]job.Task
 	undeployed map[job.ID]bool     // were there at the reading before, and were taken away
 	doubted    map[job.ID]job.Goal // goals found in a directory that was not the one before, and not followed
+	unreadable map[string]bool     // names of nodes that could not be understood
 }
 
 // read is what is wished after a reading of the task directory.
@@ -24,8 +27,9 @@ func (w wishes) read(r store.Tasks) wishes {
 	next := wishes{
 		known: true, mark: &r.Directory,
 		tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool), doubted: make(map[job.ID]job.Goal),
+		unreadable: make(map[string]bool),
 	}
-	continued := r.Directory.Continues(w.markBefore(r.Directory))
+	continued := w.continuedBy(r)
 	for id, task := range r.Tasks {
 		before, remembered := w.tasks[id]
 		doubt := remembered && before.Goal == job.Start && task.Goal != job.Start
@@ -36,6 +40,7 @@ func (w wishes) read(r store.Tasks) wishes {
 		next.tasks[id] = task
 	}
 	for name := range r.Unreadable {
+		next.unreadable[name] = true
 		id, err := job.ReadID(name)
 		if before, remembered := w.tasks[id]; remembered && err == nil {
 			next.tasks[id] = before
@@ -49,11 +54,47 @@ func (w wishes) read(r store.Tasks) wishes {
 	return next
 }
 
-// markBefore is the mark of the reading before. An agent that kept none (the original) had each of its tasks put into
-// the directory once: one with fewer changes cannot be its.
-func (w wishes) markBefore(now store.Mark) store.Mark {
-	if w.mark != nil {
-		return *w.mark
+// continuedBy tells whether a reading is of the directory known before, then or later.
+func (w wishes) continuedBy(r store.Tasks) bool {
+	if w.mark == nil {
+		// An agent that kept no mark (the original) had each of its tasks put into the directory once: one with fewer
+		// changes cannot be its.
+		return int(r.Directory.Changes) >= len(w.tasks)
 	}
-	return store.Mark{Created: now.Created, Changes: int32(len(w.tasks))}
+	if !r.Directory.Continues(*w.mark) {
+		return false
+	}
+	// Each change makes or deletes one entry. A directory that was restored, and changed again since, seldom adds up.
+	changes := int(r.Directory.Changes - w.mark.Changes)
+	entries := w.difference(r)
+	return entries <= changes && (changes-entries)%2 == 0
+}
+
+// difference is how many entries are only in one of the two readings.
+func (w wishes) difference(r store.Tasks) int {
+	before, now := maps.Clone(w.unreadable), make(map[string]bool)
+	if before == nil {
+		before = make(map[string]bool)
+	}
+	for id := range w.tasks {
+		before[id.String()] = true
+	}
+	for id := range r.Tasks {
+		now[id.String()] = true
+	}
+	for name := range r.Unreadable {
+		now[name] = true
+	}
+	n := 0
+	for name := range before {
+		if !now[name] {
+			n++
+		}
+	}
+	for name := range now {
+		if !before[name] {
+			n++
+		}
+	}
+	return n
 }
