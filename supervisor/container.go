@@ -79,7 +79,8 @@ func Namespace(agent string) string { return "helios-" + agent + "-" }
 func Name(agent string, id job.ID) (string, error) {
 	name := Namespace(agent) + nameSafe(id.Display()) + "_" + strconv.FormatUint(uint64(rand.Uint32()), 16)
 	if !validName.MatchString(name) {
-		return "", fmt.Errorf("Invalid container name: %q", name) //nolint:staticcheck // the original's words
+		//lint:ignore ST1005 the words of the original
+		return "", fmt.Errorf("Invalid container name: %q", name)
 	}
 	return name, nil
 }

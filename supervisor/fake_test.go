@@ -30,7 +30,11 @@ type fakeEngine struct {
 	made       int
 	calls      []string
 
-	// The behaviour of what comes next.
+	behaviour
+}
+
+// behaviour says what comes next. While a supervisor runs it is changed with set.
+type behaviour struct {
 	pullTakes, startTakes        time.Duration
 	pullErr, createErr, startErr error
 	runsFor                      time.Duration // zero: until it is ended
@@ -42,12 +46,25 @@ type fakeEngine struct {
 
 type fakeContainer struct {
 	Container
-	job, host, agent string
-	ends             *time.Timer
+	ends *time.Timer
 }
 
 func newFakeEngine(t testing.TB) *fakeEngine {
 	return &fakeEngine{t: t, changed: make(chan struct{}), containers: map[string]*fakeContainer{}}
+}
+
+// set changes the behaviour.
+func (e *fakeEngine) set(change func(*behaviour)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(&e.behaviour)
+	e.change()
+}
+
+func (e *fakeEngine) now() behaviour {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.behaviour
 }
 
 // call begins a verb: it takes some time, notes it, and answers whether Docker does.
@@ -93,10 +110,10 @@ func (e *fakeEngine) Find(ctx context.Context, ref Ref) (Container, error) {
 }
 
 func (e *fakeEngine) Pull(ctx context.Context, image string) error {
-	if err := e.call(ctx, e.pullTakes, "pull", image); err != nil {
+	if err := e.call(ctx, e.now().pullTakes, "pull", image); err != nil {
 		return err
 	}
-	return e.pullErr
+	return e.now().pullErr
 }
 
 func (e *fakeEngine) Create(ctx context.Context, spec Spec) (string, error) {
@@ -115,7 +132,7 @@ func (e *fakeEngine) Create(ctx context.Context, spec Spec) (string, error) {
 }
 
 func (e *fakeEngine) Start(ctx context.Context, id string) error {
-	if err := e.call(ctx, e.startTakes, "start", id); err != nil {
+	if err := e.call(ctx, e.now().startTakes, "start", id); err != nil {
 		return err
 	}
 	e.mu.Lock()
@@ -168,10 +185,7 @@ func (e *fakeEngine) remove(id string) {
 }
 
 func (e *fakeEngine) setAway(away bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.away = away
-	e.change()
+	e.set(func(b *behaviour) { b.away = away })
 }
 
 func (e *fakeEngine) Wait(ctx context.Context, id string) error {
@@ -201,7 +215,7 @@ func (e *fakeEngine) Stop(ctx context.Context, id string, seconds int) error {
 	if err := e.call(ctx, 0, "stop", id, seconds); err != nil {
 		return err
 	}
-	if e.ignoresTerm {
+	if e.now().ignoresTerm {
 		rest(ctx, time.Duration(seconds)*time.Second)
 	} else {
 		rest(ctx, 10*time.Millisecond)
@@ -209,7 +223,7 @@ func (e *fakeEngine) Stop(ctx context.Context, id string, seconds int) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !e.unkillable {
+	if !e.now().unkillable {
 		e.end(id, 143, "")
 	}
 	return nil
@@ -219,7 +233,7 @@ func (e *fakeEngine) Kill(ctx context.Context, id string) error {
 	if err := e.call(ctx, 0, "kill", id); err != nil {
 		return err
 	}
-	if !e.unkillable {
+	if !e.now().unkillable {
 		e.end(id, 137, "")
 	}
 	return nil
@@ -240,7 +254,7 @@ func (e *fakeEngine) Running(ctx context.Context) ([]Container, error) {
 	return running, nil
 }
 
-// running returns the ids of what runs, called returns the verbs so far with the given beginning.
+// running and all return ids of containers, called returns the verbs so far with the given beginning.
 func (e *fakeEngine) running() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -251,6 +265,12 @@ func (e *fakeEngine) running() []string {
 		}
 	}
 	return ids
+}
+
+func (e *fakeEngine) all() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.containers))
 }
 
 func (e *fakeEngine) called(prefix string) []string {

@@ -53,7 +53,8 @@ type Ports struct {
 // asked only for ports that are not held. [Free] asks the system.
 func NewPorts(first, end int, free func(HostPort) bool) (*Ports, error) {
 	if first < 1 || end > 65536 || first >= end {
-		return nil, fmt.Errorf("Bad port range: %d:%d", first, end) //nolint:staticcheck // the original's words
+		//lint:ignore ST1005 the words of the original
+		return nil, fmt.Errorf("Bad port range: %d:%d", first, end)
 	}
 	order := make([]int, 0, end-first)
 	for port := first; port < end; port++ {

@@ -153,7 +153,7 @@ func TestSequencesOfTheOriginal(t *testing.T) {
 			do: []func(*task){func(k *task) {
 				k.begin(job.Start)
 				after(5500 * time.Millisecond)
-				k.engine.startErr = nil
+				k.engine.set(func(b *behaviour) { b.startErr = nil })
 				after(time.Second)
 			}},
 		},
