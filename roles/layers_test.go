@@ -46,6 +46,7 @@ var layers = map[string][]string{
 	"httpapi/server":        append([]string{"httpapi", "httpapi/auth", "httpapi/web", "store"}, domain...),
 	"cliui/term":            {},
 	"cliui/manual":          {},
+	"cliui/clitest":         {},
 	"cliui":                 append([]string{"cliui/term", "cliui/manual", "httpapi", "httpapi/client"}, domain...),
 	"roles/workload":        {},
 	"roles/rollout":         domain,
