@@ -36,6 +36,11 @@ type Options struct {
 	Location *time.Location
 	// Resolver finds masters by DNS; nil means the system's.
 	Resolver *net.Resolver
+	// Roles are the other programs in the binary, for the help: only their name
+	// and summary count.
+	Roles []Command
+
+	retryDelay time.Duration // shortens waits in tests
 }
 
 // dockerVersion is the engine that the original names as tested. Tools read

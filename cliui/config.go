@@ -130,7 +130,7 @@ func parseMasterFile(path string, text []byte) (masterFile, error) {
 		}
 	}
 	for _, endpoint := range f.endpoints {
-		if _, err := url.Parse(endpoint); err != nil {
+		if !isURI(endpoint) {
 			return masterFile{}, fmt.Errorf("%s: master endpoint %q is not a valid URI", path, endpoint)
 		}
 	}

@@ -57,6 +57,12 @@ func (s *Syntax) Help(c *Command) string {
 			}
 		}
 	}
+	if len(s.Roles) > 0 {
+		b.WriteString("\nroles, each with a --help of its own:\n")
+		for i := range s.Roles {
+			entry(&b, s.Roles[i].Name, s.Roles[i].Summary)
+		}
+	}
 	b.WriteString("\noptions:\n")
 	entries(&b, s.Options)
 	return b.String()

@@ -68,7 +68,7 @@ func TestNormalize(t *testing.T) {
 		{"after a command", "jobs --version", "jobs --version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			syntax := clientSyntax()
+			syntax := clientSyntax(nil)
 			got, err := syntax.Normalize(words(c.line))
 			if err != nil {
 				t.Fatal(err)
@@ -125,7 +125,7 @@ func TestNormalizeRefuses(t *testing.T) {
 		{"jobs --help=x", "jobs", "argument -h/--help: ignore implicit argument 'x'"},
 	} {
 		t.Run(c.line, func(t *testing.T) {
-			got, err := clientSyntax().Normalize(words(c.line))
+			got, err := clientSyntax(nil).Normalize(words(c.line))
 			e, ok := errors.AsType[*SyntaxError](err)
 			if !ok {
 				t.Fatalf("got %q, %v", got, err)
@@ -208,7 +208,7 @@ func TestEveryOptionWithAValueHasALongName(t *testing.T) {
 		}
 	}
 	check("helios", globalOptions)
-	for _, c := range clientSyntax().Commands {
+	for _, c := range clientSyntax(nil).Commands {
 		check(c.Name, c.Options)
 	}
 }
@@ -242,7 +242,7 @@ func TestRecordedArgumentErrors(t *testing.T) {
 			if strings.HasPrefix(want, "no masters specified") {
 				complained = false
 			}
-			_, err := clientSyntax().Normalize(step.Args)
+			_, err := clientSyntax(nil).Normalize(step.Args)
 			if !complained {
 				if err != nil {
 					t.Errorf("%s %d: %q: %v", step.Scenario, step.Step, step.Args, err)
@@ -269,7 +269,7 @@ func FuzzNormalize(f *testing.F) {
 		f.Add(strings.ReplaceAll(line, " ", "\x00"))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, syntax := range []*Syntax{clientSyntax(), daemon} {
+		for _, syntax := range []*Syntax{clientSyntax(nil), daemon} {
 			input := strings.Split(text, "\x00")
 			got, err := syntax.Normalize(input)
 			if err != nil {

@@ -4,8 +4,9 @@ import "slices"
 
 // clientSyntax is the command line of the client: the original's 24 commands
 // in its order, which its messages show.
-func clientSyntax() *Syntax {
+func clientSyntax(roles []Command) *Syntax {
 	return &Syntax{
+		Roles:   roles,
 		Program: "helios",
 		Summary: "Helios runs Docker containers on a fleet of hosts.",
 		Options: globalOptions,
@@ -55,7 +56,7 @@ var globalOptions = []Option{
 	{Long: "srv-name", Takes: One, Help: "the service name to look up in DNS (default: helios)"},
 	{Short: "u", Long: "username", Takes: One, Help: "user to act as (default: the login name)"},
 	{Long: "google-credentials", Takes: One, Help: "accepted for compatibility; has no effect"},
-	{Short: "v", Long: "verbose", Takes: Count, Help: "say more; may be repeated"},
+	{Short: "v", Long: "verbose", Takes: Count, Help: "accepted for compatibility; has no effect"},
 	{Long: "version", Takes: Ends, Help: "print the version and exit"},
 	{Long: "json", Help: "print JSON where the command supports it"},
 	{Long: "no-log-setup", Hidden: true},

@@ -44,7 +44,7 @@ func newSession(opts Options) *session {
 	if opts.Streams.In == nil {
 		opts.Streams.In = strings.NewReader("")
 	}
-	s := &session{opts: opts, out: opts.Streams, in: bufio.NewReader(opts.Streams.In), syntax: clientSyntax()}
+	s := &session{opts: opts, out: opts.Streams, in: bufio.NewReader(opts.Streams.In), syntax: clientSyntax(opts.Roles)}
 	s.stdin = sync.OnceValues(func() ([]byte, error) {
 		return io.ReadAll(io.LimitReader(s.in, document.MaxSize+1))
 	})
@@ -182,6 +182,7 @@ func (s *session) clientOptions(flags *cli.Context) (client.Options, error) {
 		Version:      s.opts.Version,
 		Timeout:      cmp.Or(timeout, forever),
 		RetryTimeout: max(retry, 0),
+		RetryDelay:   s.opts.retryDelay,
 		Warn:         s.warn,
 		Resolver:     s.opts.Resolver,
 	}

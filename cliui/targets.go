@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -96,7 +96,7 @@ var errNoMasters = &SyntaxError{
 func endpointTargets(endpoints []string) ([]target, error) {
 	var targets []target
 	for _, endpoint := range endpoints {
-		if _, err := url.Parse(endpoint); err != nil {
+		if !isURI(endpoint) {
 			return nil, fmt.Errorf("master endpoint %q is not a valid URI", endpoint)
 		}
 		targets = append(targets, target{name: endpoint})
@@ -129,4 +129,17 @@ func (s *session) domainTargets(flags *cli.Context, c configuration, lists []str
 		return nil, errNoMasters
 	}
 	return targets, nil
+}
+
+var (
+	schemeSyntax = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
+	notInURI     = regexp.MustCompile("[\\x00-\\x20\\x7f\"<>\\\\^`{|}]|%(?:[^0-9A-Fa-f]|[0-9A-Fa-f][^0-9A-Fa-f]|.?$)")
+)
+
+// isURI says whether a text is a URI at all. What kind of one a master's
+// endpoint must be is for the HTTP client to say.
+func isURI(text string) bool {
+	head, _, _ := strings.Cut(text, "/")
+	scheme, _, colon := strings.Cut(head, ":")
+	return text != "" && !notInURI.MatchString(text) && (!colon || schemeSyntax.MatchString(scheme))
 }

@@ -1,0 +1,95 @@
+package clitest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Request is what a master saw.
+type Request struct {
+	Method string
+	Path   string // with the query
+	Body   any    // as decoded from JSON
+	Target int    // which master; 1 is the first
+	Times  int    // sent that often; 0 is once
+}
+
+// LoadRequests reads what the steps of a scenario sent, by step.
+func LoadRequests(dir, scenario string) (map[int][]Request, error) {
+	type line struct {
+		Scenario string
+		Step     int
+		Requests []Request
+	}
+	lines, err := readLines[line](filepath.Join(dir, "cli-requests.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	requests := map[int][]Request{}
+	for _, l := range lines {
+		if l.Scenario == scenario {
+			requests[l.Step] = l.Requests
+		}
+	}
+	return requests, nil
+}
+
+// JudgeRequests says in what the requests of a run differ from those recorded
+// of the step; empty if in nothing that counts. Where a fixed quirk changes
+// what is sent, nothing counts.
+func (s *Step) JudgeRequests(recorded, got []Request) string {
+	for _, quirk := range []string{"cli-Q1", "cli-Q10", "cli-Q14", "cli-Q22", "cli-Q36", "recording"} {
+		if s.has(quirk) {
+			return ""
+		}
+	}
+	got = slices.Clone(got)
+	if len(s.Args) > 0 && (s.Args[0] == "start" || s.Args[0] == "stop") { // Q18: names are completed
+		got = slices.DeleteFunc(got, func(r Request) bool { return r.Method == "GET" && strings.HasPrefix(r.Path, "/hosts/?") })
+	}
+	var want, have []string
+	for _, r := range recorded {
+		want = append(want, r.text(s.has("cli-Q18")))
+	}
+	for _, r := range got {
+		have = append(have, r.text(s.has("cli-Q18")))
+	}
+	if s.undeploysAll() {
+		slices.Sort(want)
+		slices.Sort(have)
+	}
+	want, have = slices.Compact(want), slices.Compact(have) // how often is not recorded apart
+	if slices.Equal(want, have) {
+		return ""
+	}
+	return fmt.Sprintf("requests: got\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+}
+
+// text is a request in a form that shows all that counts: method, decoded path
+// and query, and body, where lists are sets. Completed says that the recorded
+// host name is not the one now sent.
+func (r Request) text(completed bool) string {
+	path, query, _ := strings.Cut(r.Path, "?")
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	if completed && strings.HasPrefix(path, "/hosts/") {
+		path = "/hosts/HOST"
+	}
+	var parameters []string
+	for pair := range strings.SplitSeq(query, "&") {
+		if decoded, err := url.QueryUnescape(pair); err == nil {
+			pair = decoded
+		}
+		parameters = append(parameters, pair)
+	}
+	if list, ok := r.Body.([]any); ok {
+		slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	}
+	body, _ := json.Marshal(steady("", r.Body)) // decoded from JSON
+	return fmt.Sprintf("%d %s %s?%s %s", max(r.Target, 1), r.Method, path, strings.Join(parameters, "&"), body)
+}
