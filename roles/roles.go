@@ -29,7 +29,7 @@ var version = "0.10.0"
 
 // Main is the whole program: args are those of the process, its name first. It returns the exit status.
 func Main(args []string) int {
-	if len(args) > 0 && filepath.Base(args[0]) == "probe" {
+	if len(args) > 0 && filepath.Base(args[0]) == workload.Name {
 		return workload.Main(args[1:], os.Stdout, os.Stderr)
 	}
 	words := args[min(1, len(args)):]
