@@ -45,7 +45,7 @@ type Options struct {
 // Client is safe for use by several goroutines.
 type Client struct {
 	opts  Options
-	turn  atomic.Uint32 // attempts made, plus a random start
+	turn  atomic.Uint32 // where the next request begins among the places, modulo their number; random at first
 	ahead atomic.Bool   // it was said that the client is ahead of its master
 
 	mu         sync.Mutex                 // guards what follows

@@ -53,11 +53,13 @@ type answer struct {
 }
 
 // do sends a request: to each address of the masters once without waiting, then again after RetryDelay, until one
-// answers or RetryTimeout has passed (http §12.5, decision 26). Every method is repeated alike: a repeated request
-// after a lost answer may meet what the first one has done.
+// answers or RetryTimeout has passed (http §12.5, decision 26). It goes one address further with each attempt, from
+// where the request before left off. Every method is repeated alike: a repeated request after a lost answer may meet
+// what the first one has done.
 func (c *Client) do(ctx context.Context, r request) (answer, error) {
 	r.query = append(r.query, httpapi.Param{Name: httpapi.ParamUser, Value: c.opts.User})
 	start := time.Now()
+	turn := c.turn.Load()
 	for round := 0; ; round++ {
 		places, err := c.refresh(ctx, round)
 		if err != nil {
@@ -66,7 +68,9 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 		var unavailable *answer
 		for range places {
 			var a answer
-			a, err = c.attempt(ctx, c.next(places), r)
+			a, err = c.attempt(ctx, places[turn%uint32(len(places))], r)
+			turn++
+			c.turn.Store(turn)
 			switch {
 			case err == nil && a.status == http.StatusServiceUnavailable:
 				unavailable = &a // without its store; another master may have one
@@ -137,11 +141,6 @@ func (c *Client) refresh(ctx context.Context, round int) ([]place, error) {
 	defer c.mu.Unlock()
 	c.places, c.endpoints = found, endpoints
 	return found, nil
-}
-
-// next is the place of the next attempt: round robin over all requests, from a random start.
-func (c *Client) next(places []place) place {
-	return places[int((c.turn.Add(1)-1)%uint32(len(places)))]
 }
 
 // attempt sends the request to one place and reads the answer. Any failure, and status 502, is an *unreachable.

@@ -101,7 +101,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 
 	code, text := http.StatusInternalServerError, "There was an error processing your request."
 	switch {
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, errStoreTimeout), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, errStoreTimeout), errors.Is(err, context.DeadlineExceeded):
 		code, text = http.StatusServiceUnavailable, "ZooKeeper cannot be reached."
 	case errors.Is(err, store.ErrTooLarge):
 		code, text = http.StatusRequestEntityTooLarge, "The document is too large for ZooKeeper."

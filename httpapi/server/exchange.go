@@ -27,7 +27,7 @@ func write(c echo.Context, code int, v document.Value) error {
 	return send(c, code, typeJSON, document.HTTP(v))
 }
 
-// send sends an answer, packed if the client wants that, and gives up on a client that does not take it.
+// send sends an answer, packed if the client wants that.
 func send(c echo.Context, code int, mediaType string, body []byte) error {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, mediaType)
@@ -38,7 +38,6 @@ func send(c echo.Context, code int, mediaType string, body []byte) error {
 		h.Set(echo.HeaderContentEncoding, e)
 		body = pack(body, e)
 	}
-	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(answerTime))
 	c.Response().WriteHeader(code)
 	_, err := c.Response().Write(body)
 	return err
@@ -101,13 +100,8 @@ func bodyError(err error) error {
 	return refuse(http.StatusBadRequest, "read the body: %v", err)
 }
 
-// json and produces wrap an endpoint: the client must accept the type of its answer, and the store gets a limited time
-// (http §1.2 step 6, quirk 27).
-func (s *Server) json(endpoint echo.HandlerFunc) echo.HandlerFunc {
-	return s.produces(typeJSON, endpoint)
-}
-
-func (s *Server) produces(mediaType string, endpoint echo.HandlerFunc) echo.HandlerFunc {
+// produces wraps an endpoint: the client must accept the type of its answer (http §1.2 step 6).
+func produces(mediaType string, endpoint echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !acceptable(c.Request().Header.Values(echo.HeaderAccept), mediaType) {
 			return empty(http.StatusNotAcceptable)

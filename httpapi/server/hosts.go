@@ -67,7 +67,7 @@ func (s *Server) listHosts(c echo.Context) error {
 		return err
 	}
 	if len(selectors) > 0 {
-		labels, err := each(ctx, hosts, s.store.HostLabels, host.ErrNotFound)
+		labels, err := each(ctx, s, hosts, s.store.HostLabels, host.ErrNotFound)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (s *Server) readHostStatuses(c echo.Context) error {
 	}
 	ctx, cancel := s.stored(c)
 	defer cancel()
-	statuses, err := each(ctx, names, s.store.HostStatus, host.ErrNotFound)
+	statuses, err := each(ctx, s, names, s.store.HostStatus, host.ErrNotFound)
 	if err != nil {
 		return err
 	}

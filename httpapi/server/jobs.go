@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -151,7 +150,7 @@ func (s *Server) readJobStatuses(c echo.Context) error {
 	}
 	ctx, cancel := s.stored(c)
 	defer cancel()
-	statuses, err := each(ctx, ids, s.store.JobStatus, job.ErrNotFound)
+	statuses, err := each(ctx, s, ids, s.store.JobStatus, job.ErrNotFound)
 	if err != nil {
 		return err
 	}
@@ -160,15 +159,24 @@ func (s *Server) readJobStatuses(c echo.Context) error {
 
 // each reads one entry for each key. Missing ones are left out, and unreadable ones: they are no reason to refuse the
 // others (decision 7).
-func each[K comparable, V any](ctx context.Context, keys []K, read func(context.Context, K) (V, error), missing error) (map[K]V, error) {
-	var mu sync.Mutex // guards found
+func each[K comparable, V any](ctx context.Context, s *Server, keys []K, read func(context.Context, K) (V, error), missing error) (map[K]V, error) {
 	found := make(map[K]V, len(keys))
+	var mu sync.Mutex // guards found
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
+	asked := make(map[K]bool, len(keys))
 	for _, key := range keys {
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
 		g.Go(func() error {
 			v, err := read(ctx, key)
-			if _, unreadable := errors.AsType[*store.UnreadableError](err); unreadable || errors.Is(err, missing) {
+			if e, ok := errors.AsType[*store.UnreadableError](err); ok {
+				s.report(e)
+				return nil
+			}
+			if errors.Is(err, missing) {
 				return nil
 			}
 			if err != nil {
@@ -183,6 +191,13 @@ func each[K comparable, V any](ctx context.Context, keys []K, read func(context.
 	return found, g.Wait()
 }
 
+// report logs once that an entry is left out of lists because of an unreadable node.
+func (s *Server) report(e *store.UnreadableError) {
+	if _, known := s.reported.LoadOrStore(e.Node, true); !known {
+		s.log.Error().Err(e.Err).Str("node", e.Node).Msg("unreadable node: left out of lists")
+	}
+}
+
 // GET /history/jobs/{id} (http §4).
 func (s *Server) readHistory(c echo.Context) error {
 	id, err := pathID(c, errIncomplete)
@@ -193,8 +208,5 @@ func (s *Server) readHistory(c echo.Context) error {
 	defer cancel()
 	var r httpapi.TaskStatusEvents
 	r.Events, err = s.store.History(ctx, id)
-	slices.SortStableFunc(r.Events, func(a, b job.TaskStatusEvent) int {
-		return cmp.Compare(a.Timestamp, b.Timestamp)
-	})
 	return concluded(c, httpapi.JobHistory, err, &r.Status, r.JSON())
 }

@@ -24,18 +24,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cluster is a master's server over an embedded ZooKeeper.
 type cluster struct {
 	*server.Server
-	store *store.Store
-	zk    *zk.Conn // plays the agents; nil when ZooKeeper is down
+	zk *zk.Conn // plays the agents; nil when ZooKeeper is down
 }
 
 // start runs a server whose ZooKeeper is at addr for the duration of the test.
 func start(t *testing.T, zookeeper string, opts server.Options) *server.Server {
 	t.Helper()
-	st, err := store.Open(store.Options{Servers: zookeeper, FailFast: time.Second, ConnectTimeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(st.Close)
+	st := openStore(t, zookeeper)
 	opts.Store, opts.Addr, opts.AdminAddr = st, "127.0.0.1:0", "127.0.0.1:0"
 	if opts.Version == "" {
 		opts.Version = "0.9.283"
@@ -57,6 +52,16 @@ func start(t *testing.T, zookeeper string, opts server.Options) *server.Server {
 		}
 	})
 	return srv
+}
+
+func openStore(t *testing.T, zookeeper string) *store.Store {
+	t.Helper()
+	st, err := store.Open(store.Options{Servers: zookeeper, FailFast: time.Second, ConnectTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	return st
 }
 
 func newCluster(t *testing.T, opts server.Options) *cluster {

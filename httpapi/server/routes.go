@@ -20,39 +20,38 @@ func (s *Server) newAPI() *echo.Echo {
 	e := s.newEcho()
 	e.Pre(s.checkVersion, s.allowOrigins, knownMethods, plainPath)
 
-	e.GET("/jobs", s.json(s.listJobs))
-	e.HEAD("/jobs", s.json(s.listJobs))
-	e.POST("/jobs", s.json(s.createJob))
-	e.GET("/jobs/:id", s.json(s.readJob))
-	e.HEAD("/jobs/:id", s.json(s.readJob))
-	e.DELETE("/jobs/:id", s.json(s.removeJob))
-	e.GET("/jobs/:id/status", s.json(s.readJobStatus))
-	e.HEAD("/jobs/:id/status", s.json(s.readJobStatus))
-	only(e, "/jobs/statuses", http.MethodPost, s.json(s.readJobStatuses))
-	e.GET("/history/jobs/:id", s.json(s.readHistory))
-	e.HEAD("/history/jobs/:id", s.json(s.readHistory))
+	const jobPath, hostPath = httpapi.PathJobs + "/:id", httpapi.PathHosts + "/:host"
+	const deploymentPath = hostPath + jobPath
+	for _, r := range []struct {
+		method, path string
+		endpoint     echo.HandlerFunc
+	}{
+		{http.MethodGet, httpapi.PathJobs, s.listJobs},
+		{http.MethodPost, httpapi.PathJobs, s.createJob},
+		{http.MethodGet, jobPath, s.readJob},
+		{http.MethodDelete, jobPath, s.removeJob},
+		{http.MethodGet, jobPath + "/status", s.readJobStatus},
+		{http.MethodGet, httpapi.PathHistory + "/:id", s.readHistory},
+		{http.MethodGet, httpapi.PathHosts, s.listHosts},
+		{http.MethodPut, hostPath, s.registerHost},
+		{http.MethodDelete, hostPath, s.deregisterHost},
+		{http.MethodGet, hostPath + "/status", s.readHostStatus},
+		{http.MethodGet, deploymentPath, s.readDeployment},
+		{http.MethodPut, deploymentPath, s.deploy},
+		{http.MethodPatch, deploymentPath, s.setGoal},
+		{http.MethodDelete, deploymentPath, s.undeploy},
+		{http.MethodGet, httpapi.PathMasters, s.listMasters},
+		{http.MethodGet, httpapi.PathVersionCheck, s.readVersionCheck},
+	} {
+		e.Add(r.method, r.path, produces(typeJSON, r.endpoint))
+		if r.method == http.MethodGet {
+			e.HEAD(r.path, produces(typeJSON, r.endpoint))
+		}
+	}
+	e.Match([]string{http.MethodGet, http.MethodHead}, httpapi.PathVersion, produces(typeText, s.readVersion))
+	only(e, httpapi.PathJobStatuses, http.MethodPost, produces(typeJSON, s.readJobStatuses))
+	only(e, httpapi.PathHostStatuses, http.MethodPost, produces(typeJSON, s.readHostStatuses))
 	only(e, "/history", "", nil)
-
-	e.GET("/hosts", s.json(s.listHosts))
-	e.HEAD("/hosts", s.json(s.listHosts))
-	e.PUT("/hosts/:host", s.json(s.registerHost))
-	e.DELETE("/hosts/:host", s.json(s.deregisterHost))
-	e.GET("/hosts/:host/status", s.json(s.readHostStatus))
-	e.HEAD("/hosts/:host/status", s.json(s.readHostStatus))
-	only(e, "/hosts/statuses", http.MethodPost, s.json(s.readHostStatuses))
-
-	e.GET("/hosts/:host/jobs/:id", s.json(s.readDeployment))
-	e.HEAD("/hosts/:host/jobs/:id", s.json(s.readDeployment))
-	e.PUT("/hosts/:host/jobs/:id", s.json(s.deploy))
-	e.PATCH("/hosts/:host/jobs/:id", s.json(s.setGoal))
-	e.DELETE("/hosts/:host/jobs/:id", s.json(s.undeploy))
-
-	e.GET("/masters", s.json(s.listMasters))
-	e.HEAD("/masters", s.json(s.listMasters))
-	e.GET("/version", s.produces(typeText, s.readVersion))
-	e.HEAD("/version", s.produces(typeText, s.readVersion))
-	e.GET("/version/check", s.json(s.readVersionCheck))
-	e.HEAD("/version/check", s.json(s.readVersionCheck))
 	return e
 }
 
@@ -81,8 +80,8 @@ func only(e *echo.Echo, path, method string, endpoint echo.HandlerFunc) {
 	})
 }
 
-// bound turns a panic into an error, and limits how long a request's body and answer may take. A body that an endpoint
-// does not read is thus bounded as well.
+// bound turns a panic into an error, and limits how long a request's body may take to arrive, be it read or not, and its
+// answer to leave.
 func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
@@ -93,8 +92,10 @@ func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
 				err = newPanicError(r)
 			}
 		}()
+		conn := http.NewResponseController(c.Response())
+		_ = conn.SetWriteDeadline(time.Now().Add(answerTime))
 		if c.Request().ContentLength != 0 {
-			_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(bodyTime))
+			_ = conn.SetReadDeadline(time.Now().Add(bodyTime))
 		}
 		return next(c)
 	}

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,7 +33,7 @@ const (
 	maxHeader    = 8<<10 - 4<<10    // net/http allows 4 KiB more
 	maxBody      = 16 << 20         // of a request, unpacked
 	bodyTime     = 30 * time.Second // for a whole body to arrive
-	answerTime   = 60 * time.Second // for a whole answer to leave
+	answerTime   = 2 * time.Minute  // from a request's headers to the end of its answer
 	idleTime     = 30 * time.Second // of a connection between requests
 	shutdownTime = 30 * time.Second // for requests in flight when Run ends
 )
@@ -47,7 +48,8 @@ type Options struct {
 	Capabilities []string
 	// CORSOrigins are the origins whose pages may call the API; "*" stands for all. None by default.
 	CORSOrigins []string
-	// StoreTimeout bounds what a request waits for the store in all; 10 s by default.
+	// StoreTimeout bounds what a request waits for the store in all; 30 s by default. That a store which is away fails at
+	// once is the store's own option.
 	StoreTimeout time.Duration
 	// Logger gets failed requests; nothing by default.
 	Logger zerolog.Logger
@@ -62,6 +64,8 @@ type Server struct {
 	api     *echo.Echo
 	admin   *echo.Echo
 	ports   []port
+
+	reported sync.Map // paths of the unreadable nodes in the log
 }
 
 // port is a listener and what answers on it.
@@ -80,7 +84,7 @@ func New(opts Options) (*Server, error) {
 		return nil, errors.New("a server needs a store")
 	}
 	if opts.StoreTimeout <= 0 {
-		opts.StoreTimeout = 10 * time.Second
+		opts.StoreTimeout = 30 * time.Second
 	}
 	s := &Server{opts: opts, version: version, store: opts.Store, log: opts.Logger}
 	s.api, s.admin = s.newAPI(), s.newAdmin()
