@@ -128,7 +128,7 @@ func (v *view) create(o op, c caller) ([]effect, []byte, code) {
 	switch {
 	case o.flags == modeEphemeral || o.flags == modeEphemeralSequential:
 		owner = c.session
-	case o.flags == modeContainer:
+	case o.kind == opCreateContainer:
 		owner = containerOwner
 	}
 	zxid := v.zxid + 1
@@ -266,7 +266,7 @@ func (v *view) multi(ops []op, c caller) (effects []effect, body []byte, ok bool
 		effects = append(effects, made...)
 		kind := o.kind
 		if kind == opCreateContainer {
-			kind = opCreate2
+			kind = opCreate2 // the result that has a stat
 		}
 		body = appendInt32(appendBool(appendInt32(body, kind), false), 0)
 		body = append(body, result...)

@@ -141,7 +141,14 @@ func decodeMulti(d *decoder) []op {
 			return ops
 		}
 		switch kind {
-		case opCreate, opCreate2, opCreateContainer, opCreateTTL, opDelete, opSetData, opCheck:
+		case opCreate, opCreate2, opCreateContainer, opCreateTTL:
+			o := decodeOp(kind, d)
+			o.kind = opCreate // in a multi the flags alone say what is created
+			if o.flags == modeContainer {
+				o.kind = opCreateContainer
+			}
+			ops = append(ops, o)
+		case opDelete, opSetData, opCheck:
 			ops = append(ops, decodeOp(kind, d))
 		default:
 			d.bad = true

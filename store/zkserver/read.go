@@ -34,7 +34,7 @@ func (p *pipeline) readBody(c *conn, kind int32, d *decoder) ([]byte, code) {
 		return nil, p.setWatches(c, kind, d)
 	case opAddWatch:
 		path, mode := d.string(), d.int32()
-		return nil, p.addWatch(c, d, path, mode)
+		return appendInt32(nil, 0), p.addWatch(c, d, path, mode)
 	case opCheckWatches, opRemoveWatches:
 		path, which := d.string(), watchKind(d.int32())
 		return nil, p.removeWatches(c, d, kind, path, which)
@@ -57,7 +57,7 @@ func (p *pipeline) readBody(c *conn, kind int32, d *decoder) ([]byte, code) {
 // readNode answers exists, getData and the two getChildren, and leaves a watch where one is asked for. A refused read
 // leaves none, but exists of a missing node does.
 func (p *pipeline) readNode(c *conn, kind int32, path string, watch bool) ([]byte, code) {
-	if strings.IndexByte(path, 0) >= 0 {
+	if kind == opExists && strings.IndexByte(path, 0) >= 0 {
 		return nil, codeBadArguments
 	}
 	n := p.tree.lookup(path)
@@ -219,7 +219,7 @@ func (p *pipeline) addWatch(c *conn, d *decoder, path string, mode int32) code {
 		p.watches.remove(c, path, watchPersistent)
 		p.watches.add(c, path, watchRecursive)
 	default:
-		return codeBadArguments
+		return codeMarshalling
 	}
 	return codeOK
 }
