@@ -56,7 +56,7 @@ type History struct {
 	Live      string        // id of the container last known to run, until its end is noted
 	Checked   string        // id of the container that needs no health check (any more)
 	Stopping  bool          // a stop was begun; it is brought to its end whatever the goal is then
-	Stopped   bool          // the engine has carried out a stop: what still runs is killed
+	Stopped   string        // id of the container that the engine has stopped: if it still runs it is killed
 	NotBefore time.Time     // no attempt (launch, kill, check) before
 	Retry     time.Duration // pause while the engine does not answer
 	Restarts  Restarts
@@ -75,7 +75,7 @@ func decide(now time.Time, want job.Goal, checks bool, seen Seen, past History) 
 		return Lost, max(past.Retry, time.Second)
 	case stop && !seen.Running:
 		return Done, 0
-	case stop && !past.Stopped:
+	case stop && past.Stopped != seen.ID:
 		return Stop, 0
 	case stop && wait > 0:
 		return Rest, wait

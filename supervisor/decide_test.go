@@ -48,8 +48,9 @@ func TestDecide(t *testing.T) {
 		{name: "silence of the engine does not end a stop", want: job.Stop, seen: Seen{}, past: History{Stopping: true, Retry: 2 * time.Second}, step: Lost, pause: 2 * time.Second},
 		{name: "a running container is stopped", want: job.Stop, seen: runs, past: History{Live: "c1"}, step: Stop},
 		{name: "a running container is stopped for undeploy", want: job.Undeploy, seen: runs, step: Stop},
-		{name: "one that outlives being stopped is killed", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: true}, step: Kill},
-		{name: "kills have pauses between them", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: true, NotBefore: now.Add(time.Second)}, step: Rest, pause: time.Second},
+		{name: "one that outlives being stopped is killed", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: "c1"}, step: Kill},
+		{name: "a second one that runs is stopped in its turn", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: "c0"}, step: Stop},
+		{name: "kills have pauses between them", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: "c1", NotBefore: now.Add(time.Second)}, step: Rest, pause: time.Second},
 		{name: "a stop is complete when nothing runs", want: job.Stop, seen: lies, past: History{Live: "c1", Stopping: true}, step: Done},
 		{name: "a restart delay does not delay a stop", want: job.Undeploy, seen: lies, past: History{NotBefore: now.Add(time.Hour)}, step: Done},
 		{name: "a stop that has begun is completed though the goal is START again", want: job.Start, seen: runs, past: History{Stopping: true}, step: Stop},
@@ -77,7 +78,7 @@ func TestDecideAnswersAnything(t *testing.T) {
 		}}
 		past := History{
 			Live: id.Draw(t, "live"), Checked: id.Draw(t, "checked"), NotBefore: moment.Draw(t, "not before"),
-			Stopping: rapid.Bool().Draw(t, "stopping"), Stopped: rapid.Bool().Draw(t, "stopped"),
+			Stopping: rapid.Bool().Draw(t, "stopping"), Stopped: id.Draw(t, "stopped"),
 			Retry: time.Duration(rapid.Int64().Draw(t, "retry")),
 		}
 		for range rapid.IntRange(0, 15).Draw(t, "runs") {

@@ -61,7 +61,7 @@ type Container struct {
 	Error      string // the engine's own words, often empty
 	FinishedAt time.Time
 
-	// Where health checks find it: its own address and the gateway of its network, empty when it has none.
+	// Where health checks find it: its own address and the gateway of its (first) network, both empty when it has none.
 	Address, Gateway string
 }
 

@@ -100,7 +100,7 @@ func TestSequencesOfTheOriginal(t *testing.T) {
 		return func(j *job.Job, o *Options) {
 			j.HealthCheck = &job.HealthCheck{Type: job.CheckExec, Command: []string{"x"}}
 			var began time.Time
-			o.Probe = func(context.Context, Container) error {
+			o.Probe = func(context.Context, job.TaskStatus, Container) error {
 				if began.IsZero() {
 					began = time.Now()
 				}

@@ -84,7 +84,7 @@ func (s *Supervisor) check(op context.Context, c Container, pause time.Duration)
 	}
 	err := errNoProbe
 	if s.opts.Probe != nil {
-		err = s.opts.Probe(op, c)
+		err = s.opts.Probe(op, s.status, c)
 	}
 	now := time.Now()
 	switch {
@@ -191,7 +191,7 @@ func (s *Supervisor) stop(ctx, op context.Context, id string) error {
 		rest(op, s.silent.Next())
 		return err
 	}
-	s.past.Stopped, s.past.NotBefore = true, time.Time{}
+	s.past.Stopped, s.past.NotBefore = id, time.Time{}
 	s.alive.Reset()
 	return err
 }

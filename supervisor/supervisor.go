@@ -55,8 +55,9 @@ type Options struct {
 	// names is started. Required.
 	Report func(job.TaskStatus)
 	// Probe asks once whether a container passes the health check of the job: nil means healthy, any error not (yet).
-	// Without it a job that has a health check stays HEALTHCHECKING: it is never reported RUNNING unchecked.
-	Probe func(context.Context, Container) error
+	// The status, which has the job and the ports as assigned, is the one reported last. Without Probe a job that has
+	// a health check stays HEALTHCHECKING: it is never reported RUNNING unchecked.
+	Probe func(context.Context, job.TaskStatus, Container) error
 	// Logger writes what changes.
 	Logger zerolog.Logger
 }

@@ -208,7 +208,7 @@ func TestANewGoalCutsShort(t *testing.T) {
 		},
 		"a health check": {func(_ *fakeEngine, k *task) {
 			k.opts.Job.HealthCheck = &job.HealthCheck{}
-			k.opts.Probe = func(ctx context.Context, _ Container) error { <-ctx.Done(); return ctx.Err() }
+			k.opts.Probe = func(ctx context.Context, _ job.TaskStatus, _ Container) error { <-ctx.Done(); return ctx.Err() }
 		}, "PULLING_IMAGE CREATING STARTING HEALTHCHECKING STOPPING STOPPED"},
 		"a pause between health checks": {func(_ *fakeEngine, k *task) {
 			k.opts.Job.HealthCheck = &job.HealthCheck{}
@@ -314,7 +314,7 @@ func TestDeathDuringTheHealthCheck(t *testing.T) {
 	for text, want := range map[string]string{"container is a potato": "container is a potato", "": "container exited with 5 before it was healthy"} {
 		in(t, func(t *testing.T, e *fakeEngine, k *task) {
 			k.opts.Job.HealthCheck = &job.HealthCheck{}
-			k.opts.Probe = func(context.Context, Container) error { return errors.New("no") }
+			k.opts.Probe = func(context.Context, job.TaskStatus, Container) error { return errors.New("no") }
 			e.runsFor, e.exitCode, e.errorText = 1500*time.Millisecond, 5, text
 			k.begin(job.Start)
 			after(2 * time.Second)
@@ -344,7 +344,7 @@ func TestAdoptedContainersAreCheckedUnlessTheyPassed(t *testing.T) {
 		var healthy atomic.Bool
 		var probes atomic.Int32
 		k.opts.Job.HealthCheck = &job.HealthCheck{}
-		k.opts.Probe = func(context.Context, Container) error {
+		k.opts.Probe = func(context.Context, job.TaskStatus, Container) error {
 			if probes.Add(1); healthy.Load() {
 				return nil
 			}
@@ -538,7 +538,7 @@ func TestGoalsConverge(t *testing.T) {
 			k := newTask(t, e, j)
 			if checked {
 				j.HealthCheck = &job.HealthCheck{}
-				k.opts.Probe = func(context.Context, Container) error { return nil }
+				k.opts.Probe = func(context.Context, job.TaskStatus, Container) error { return nil }
 			}
 			goal, stops := job.Start, 0
 			set := func(g job.Goal) {

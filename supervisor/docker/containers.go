@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,12 +135,11 @@ func convert(id string, shown container.InspectResponse) (supervisor.Container, 
 		c.Labels = shown.Config.Labels
 	}
 	if shown.NetworkSettings != nil {
-		for _, network := range shown.NetworkSettings.Networks {
-			if network != nil && network.IPAddress.IsValid() {
-				c.Address = network.IPAddress.String()
-			}
-			if network != nil && network.Gateway.IsValid() {
-				c.Gateway = network.Gateway.String()
+		networks := shown.NetworkSettings.Networks
+		for _, name := range slices.Sorted(maps.Keys(networks)) {
+			if n := networks[name]; n != nil && n.IPAddress.IsValid() && n.Gateway.IsValid() {
+				c.Address, c.Gateway = n.IPAddress.String(), n.Gateway.String()
+				break
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/helios-go/helios/supervisor"
 	"github.com/helios-go/helios/supervisor/docker"
 	"github.com/helios-go/helios/supervisor/dockertest"
+	"github.com/helios-go/helios/supervisor/health"
 )
 
 func TestMain(m *testing.M) {
@@ -257,6 +258,54 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	}
 	if got := len(w.daemon.Containers()); got != 3 {
 		t.Errorf("%d containers are left, want the 3 stopped ones", got)
+	}
+}
+
+func TestHealthChecksOfContainers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		command []string
+		check   job.HealthCheck
+		passes  bool
+	}{
+		"a command that succeeds":     {[]string{"http"}, job.HealthCheck{Type: job.CheckExec, Command: []string{"/probe", "healthcheck"}}, true},
+		"a command that fails":        {[]string{"http"}, job.HealthCheck{Type: job.CheckExec, Command: []string{"/probe", "nonsense"}}, false},
+		"a command that is not there": {[]string{"http"}, job.HealthCheck{Type: job.CheckExec, Command: []string{"/nosuch"}}, false},
+		"a port that is open":         {[]string{"http"}, job.HealthCheck{Type: job.CheckTCP, Port: new("http")}, true},
+		"a port where nobody listens": {[]string{"sleep", "3600"}, job.HealthCheck{Type: job.CheckTCP, Port: new("http")}, false},
+		"a page that is well at last": {[]string{"http", "-fail-healthz", "1"}, job.HealthCheck{Type: job.CheckHTTP, Port: new("http"), Path: new("/healthz")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, &job.Job{
+				Command: c.command, HealthCheck: &c.check, SecondsToWaitBeforeKill: new(int32(0)),
+				Ports: map[string]job.PortMapping{"http": {InternalPort: 8080, Protocol: "tcp"}},
+			})
+			w.opts.Ports = map[string]int{"http": freePort(t)}
+			prober := health.Prober{Host: w.engine.Endpoint().Address, Exec: w.engine.Exec}
+			probes := make(chan struct{}, 100)
+			w.opts.Probe = func(ctx context.Context, status job.TaskStatus, found supervisor.Container) error {
+				err := prober.Probe(ctx, *status.Job.HealthCheck, health.Target{
+					Container: found.ID, Ports: status.Ports, Address: found.Address, Gateway: found.Gateway,
+				})
+				probes <- struct{}{}
+				return err
+			}
+			w.begin(job.Start)
+			states := "PULLING_IMAGE CREATING STARTING HEALTHCHECKING"
+			if c.passes {
+				w.reach(0, job.Running)
+				states += " RUNNING"
+			} else {
+				<-probes
+				<-probes
+			}
+			if got := w.states(0); got != states {
+				t.Errorf("reports %s, want %s", got, states)
+			}
+			w.super.SetGoal(job.Undeploy)
+			w.done(nil)
+		})
 	}
 }
 
