@@ -54,6 +54,7 @@ func (a answer) outcome(op httpapi.Operation, v document.Value, s *httpapi.Statu
 		return a.statusError()
 	}
 	if err := a.decode(v); err != nil {
+		*s = "" // what was read before the fault is no answer
 		return err
 	}
 	o, ok := httpapi.Meaning(op, *s)

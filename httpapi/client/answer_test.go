@@ -128,7 +128,7 @@ func TestAClientAheadOfItsMasterIsWarnedOnce(t *testing.T) {
 func TestGarbageIsAnErrorOfOneLine(t *testing.T) {
 	ctx := t.Context()
 	bodies := []string{
-		"", "null", "{", "[", `"x"`, "17", "[]", "{}", `{"a":{}}`, `{"status":"NOPE"}`, `{"status":null}`, "\x00\x1b[2J\xff",
+		"", "null", "{", "[", `"x"`, "17", "[]", "{}", `{"a":{}}`, `{"status":"NOPE"}`, `{"status":null}`, `{"status":"OK","host":[]}`, "\x00\x1b[2J\xff",
 		strings.Repeat("[", 100000), `<html>no</html>`, `{"message":"\u001b[31mred\nline"}`,
 	}
 	for _, body := range bodies {
@@ -147,6 +147,9 @@ func TestGarbageIsAnErrorOfOneLine(t *testing.T) {
 			note(h, err)
 			d, err := c.Deploy(ctx, "h", id, job.Start, "")
 			note(d, err)
+			if d.Status != "" {
+				t.Errorf("%d %.20q has status %s", code, body, d.Status)
+			}
 			e, err := c.History(ctx, id)
 			note(e, err)
 			c.Version(ctx)

@@ -13,10 +13,11 @@ import (
 	"time"
 
 	"github.com/helios-go/helios/httpapi"
+	"github.com/helios-go/helios/store/document"
 )
 
 // maxAnswer bounds the body of an answer, unpacked.
-const maxAnswer = 256 << 20
+const maxAnswer = document.MaxSize
 
 // ErrUnreachable is the failure of a request that no master answered.
 var ErrUnreachable = errors.New("no master answered")
