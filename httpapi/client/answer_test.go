@@ -128,7 +128,7 @@ func TestAClientAheadOfItsMasterIsWarnedOnce(t *testing.T) {
 func TestGarbageIsAnErrorOfOneLine(t *testing.T) {
 	ctx := t.Context()
 	bodies := []string{
-		"", "null", "{", "[", `"x"`, "17", "[]", "{}", `{"a":{}}`, `{"status":"NOPE"}`, `{"status":null}`, `{"status":"OK","host":[]}`, "\x00\x1b[2J\xff",
+		"", "null", "{", "[", `"x"`, "17", "[]", "{}", `{"a":{}}`, `{"status":"NOPE"}`, `{"status":null}`, `{"status":"OK","host":[],"errors":{},"events":{}}`, "\x00\x1b[2J\xff",
 		strings.Repeat("[", 100000), `<html>no</html>`, `{"message":"\u001b[31mred\nline"}`,
 	}
 	for _, body := range bodies {
