@@ -56,6 +56,10 @@ const preamble = `# Report improvements/bugs at https://github.com/spotify/helio
 // errSaid ends a command that has already printed why it did not succeed.
 var errSaid = errors.New("not done")
 
+// originalf is an error with a text of the original's, which begins and ends as
+// the original has it.
+func originalf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
 // Run runs the client with the words after the program's name and returns its
 // exit status: 0 for success, 1 for anything else, 130 when ctx was cancelled.
 func Run(ctx context.Context, args []string, opts Options) int {

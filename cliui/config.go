@@ -74,7 +74,7 @@ var domainName = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?(\.[
 // parseMaster reads the value of HELIOS_MASTER.
 func parseMaster(value string) (masterFile, error) {
 	problem := func(what string) (masterFile, error) {
-		return masterFile{}, fmt.Errorf("Your environment variable HELIOS_MASTER=%s %s", value, what) //nolint:staticcheck // the original's text
+		return masterFile{}, originalf("Your environment variable HELIOS_MASTER=%s %s", value, what)
 	}
 	uri, err := url.Parse(value)
 	switch {

@@ -129,13 +129,13 @@ func (k *call) createFrom(ctx context.Context) (*job.Job, error) {
 	var err error
 	switch {
 	case file && template:
-		err = errors.New("Please use only one of -t/--template and -f/--file") //nolint:staticcheck // the original's text
+		err = originalf("Please use only one of -t/--template and -f/--file")
 	case file:
 		base, err = k.jobFile(k.flags.String("file"))
 	case template:
 		base, err = k.template(ctx, k.flags.String("template"))
 	case k.flags.NArg() < 2:
-		err = errors.New("Please specify a file, or a template, or a job name, version and container image") //nolint:staticcheck // the original's text
+		err = originalf("Please specify a file, or a template, or a job name, version and container image")
 	}
 	if err != nil {
 		return nil, err
@@ -157,11 +157,11 @@ func (k *call) jobFile(path string) (*job.Job, error) {
 		text, err = readRegular(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Cannot read file %s", path) //nolint:staticcheck // the original's text
+		return nil, originalf("Cannot read file %s", path)
 	}
 	j, err := job.ReadFile(text)
 	if err != nil && len(bytes.TrimSpace(text)) == 0 {
-		err = errors.New("No content to map due to end-of-input") //nolint:staticcheck // the original's text
+		err = originalf("No content to map due to end-of-input")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -202,7 +202,7 @@ func (k *call) template(ctx context.Context, reference string) (*job.Job, error)
 		return nil, errSaid
 	}
 	if k.flags.NArg() == 0 {
-		return nil, errors.New("Please specify new job name and version") //nolint:staticcheck // the original's text
+		return nil, originalf("Please specify new job name and version")
 	}
 	for _, j := range jobs {
 		return &j, nil

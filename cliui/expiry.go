@@ -1,7 +1,6 @@
 package cliui
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -37,7 +36,7 @@ func parseExpiry(text string, zone *time.Location) (time.Time, error) {
 	moment := time.Date(p.year, time.Month(p.month), p.day, 0, 0, 0, 0, p.zone)
 	if moment.Day() != p.day {
 		last := moment.AddDate(0, 0, -moment.Day()).Day()
-		return time.Time{}, fmt.Errorf("Cannot parse \"%s\": Value %d for dayOfMonth must be in the range [1,%d]", text, p.day, last) //nolint:staticcheck // the original's text
+		return time.Time{}, originalf("Cannot parse \"%s\": Value %d for dayOfMonth must be in the range [1,%d]", text, p.day, last)
 	}
 	hour, minute, second := p.parts[0], p.parts[1], p.parts[2]
 	moment = time.Date(p.year, time.Month(p.month), p.day, hour, minute, second, 0, p.zone)
@@ -134,7 +133,7 @@ func (p *isoParser) number(field string, digits, lowest, highest int) int {
 	}
 	n, _ := strconv.Atoi(text) // at most nine digits
 	if p.err == nil && (n < lowest || n > highest) {
-		p.err = fmt.Errorf("Cannot parse \"%s\": Value %d for %s must be in the range [%d,%d]", p.text, n, field, lowest, highest) //nolint:staticcheck // the original's text
+		p.err = originalf("Cannot parse \"%s\": Value %d for %s must be in the range [%d,%d]", p.text, n, field, lowest, highest)
 	}
 	return n
 }
@@ -143,10 +142,10 @@ func (p *isoParser) malformed() {
 	switch {
 	case p.err != nil:
 	case p.at == 0:
-		p.err = fmt.Errorf("Invalid format: \"%s\"", p.text) //nolint:staticcheck // the original's text
+		p.err = originalf("Invalid format: \"%s\"", p.text)
 	case p.at == len(p.text):
-		p.err = fmt.Errorf("Invalid format: \"%s\" is too short", p.text) //nolint:staticcheck // the original's text
+		p.err = originalf("Invalid format: \"%s\" is too short", p.text)
 	default:
-		p.err = fmt.Errorf("Invalid format: \"%s\" is malformed at \"%s\"", p.text, strings.ToValidUTF8(p.text[p.at:], "?")) //nolint:staticcheck // the original's text
+		p.err = originalf("Invalid format: \"%s\" is malformed at \"%s\"", p.text, strings.ToValidUTF8(p.text[p.at:], "?"))
 	}
 }

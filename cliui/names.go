@@ -58,7 +58,7 @@ func shortHostname(name string, search []string) (string, error) {
 // dnsLabels splits a name at its dots and writes each label the way DNS
 // programs do, with escapes.
 func dnsLabels(name string) ([]string, error) {
-	invalid := fmt.Errorf("Invalid hostname '%s'", name) //nolint:staticcheck // the original's text
+	invalid := originalf("Invalid hostname '%s'", name)
 	if name == "." {
 		return nil, nil
 	}

@@ -1,7 +1,6 @@
 package cliui
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -46,7 +45,7 @@ func (k *call) overlay(base *job.Job) (*job.Job, error) {
 	var err error
 	if flags.NArg() > 0 {
 		if j.ID, err = job.ParseID(k.operand(0)); err != nil {
-			return nil, fmt.Errorf("Invalid Job id: %s", k.operand(0)) //nolint:staticcheck // the original's text
+			return nil, originalf("Invalid Job id: %s", k.operand(0))
 		}
 	}
 	if j.Env, err = keyValues("environment variable", flags.StringSlice("env")); err != nil {
@@ -91,7 +90,7 @@ func keyValues(what string, words []string) (map[string]string, error) {
 	for _, word := range words {
 		key, value, ok := strings.Cut(word, "=")
 		if !ok {
-			return nil, fmt.Errorf("Bad format for %s: '%s', expecting =-delimited pairs", what, word) //nolint:staticcheck // the original's text
+			return nil, originalf("Bad format for %s: '%s', expecting =-delimited pairs", what, word)
 		}
 		m[key] = value
 	}
@@ -106,12 +105,12 @@ func parsePorts(specs []string) (map[string]job.PortMapping, error) {
 	for _, spec := range specs {
 		m := portSyntax.FindStringSubmatch(spec)
 		if m == nil {
-			return nil, fmt.Errorf("Bad port mapping: %s", spec) //nolint:staticcheck // the original's text
+			return nil, originalf("Bad port mapping: %s", spec)
 		}
 		p := job.PortMapping{Protocol: "tcp"}
 		if m[2] != "" {
 			if _, err := netip.ParseAddr(m[2]); err != nil {
-				return nil, fmt.Errorf("%s is not a valid IP address.", m[2]) //nolint:staticcheck // the original's text
+				return nil, originalf("%s is not a valid IP address.", m[2])
 			}
 			p.IP = &m[2]
 		}
@@ -130,7 +129,7 @@ func parsePorts(specs []string) (map[string]job.PortMapping, error) {
 			p.Protocol = m[5]
 		}
 		if _, taken := ports[m[1]]; taken {
-			return nil, fmt.Errorf("Duplicate port mapping name: %s", m[1]) //nolint:staticcheck // the original's text
+			return nil, originalf("Duplicate port mapping name: %s", m[1])
 		}
 		ports[m[1]] = p
 	}
@@ -141,7 +140,7 @@ func parsePorts(specs []string) (map[string]job.PortMapping, error) {
 func javaInt(text string) (int32, error) {
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("For input string: %q", text) //nolint:staticcheck // the original's text
+		return 0, originalf("For input string: %q", text)
 	}
 	return int32(n), nil
 }
@@ -156,10 +155,10 @@ func parseRegistrations(specs []string, ports map[string]job.PortMapping) (map[j
 	for _, spec := range specs {
 		m := registrationSyntax.FindStringSubmatch(spec)
 		if m == nil {
-			return nil, fmt.Errorf("Bad registration: %s", spec) //nolint:staticcheck // the original's text
+			return nil, originalf("Bad registration: %s", spec)
 		}
 		if len(ports) == 0 {
-			return nil, errors.New("Need port mappings for service registration.") //nolint:staticcheck // the original's text
+			return nil, originalf("Need port mappings for service registration.")
 		}
 		endpoint, port := job.Endpoint{Service: m[1], Protocol: m[2]}, m[3]
 		if endpoint.Protocol == "" {
@@ -167,7 +166,7 @@ func parseRegistrations(specs []string, ports map[string]job.PortMapping) (map[j
 		}
 		if port == "" {
 			if len(ports) != 1 {
-				return nil, errors.New("Need exactly one port mapping for implicit service registration") //nolint:staticcheck // the original's text
+				return nil, originalf("Need exactly one port mapping for implicit service registration")
 			}
 			port = slices.Collect(maps.Keys(ports))[0]
 		}
@@ -205,13 +204,13 @@ func (k *call) healthCheck() (*job.HealthCheck, error) {
 	}
 	switch {
 	case given > 1:
-		return nil, errors.New("Only one health check may be specified.") //nolint:staticcheck // the original's text
+		return nil, originalf("Only one health check may be specified.")
 	case len(command) > 0:
 		return job.NewExecCheck(command)
 	case http != "":
 		port, path, ok := strings.Cut(http, ":")
 		if !ok {
-			return nil, fmt.Errorf("Invalid HTTP health check: %s", http) //nolint:staticcheck // the original's text
+			return nil, originalf("Invalid HTTP health check: %s", http)
 		}
 		return job.NewHTTPCheck(path, port)
 	case tcp != "":

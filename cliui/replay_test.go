@@ -163,15 +163,15 @@ func had(step clitest.Step) bool {
 	return true
 }
 
-// run runs the client once.
-func run(t *testing.T, args []string, env map[string]string, stdin string) clitest.Result {
+// run runs the client once, in changed surroundings perhaps.
+func run(t *testing.T, args []string, env map[string]string, stdin string, change ...func(*Options)) clitest.Result {
 	t.Helper()
 	location, err := time.LoadLocation(env["TZ"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	exit := Run(t.Context(), args, Options{
+	opts := Options{
 		Version: "0.9.283",
 		Streams: term.Streams{In: strings.NewReader(stdin), Out: &out, Err: &errs},
 		LookupEnv: func(name string) (string, bool) {
@@ -182,6 +182,10 @@ func run(t *testing.T, args []string, env map[string]string, stdin string) clite
 		ResolvConf: "/nonexistent",
 		Location:   location,
 		retryDelay: time.Millisecond,
-	})
+	}
+	for _, c := range change {
+		c(&opts)
+	}
+	exit := Run(t.Context(), args, opts)
 	return clitest.Result{Exit: exit, Stdout: out.String(), Stderr: errs.String()}
 }

@@ -106,7 +106,7 @@ func (s *session) each(flags *cli.Context, targets []target, do func(*call, []st
 		ctx := flags.Context
 		masters, err := t.resolve(ctx, s)
 		if err != nil || len(masters) == 0 {
-			err = errors.Join(fmt.Errorf("Failed to resolve helios master in %s", t), ctx.Err()) //nolint:staticcheck // the original's text
+			err = errors.Join(originalf("Failed to resolve helios master in %s", t), ctx.Err())
 		}
 		inner := *s
 		written := &counter{Writer: s.out.Out}
@@ -203,7 +203,7 @@ func (s *session) seconds(flags *cli.Context, option, variable string, fallback 
 	} else if text, ok := s.opts.LookupEnv(variable); ok {
 		var err error
 		if n, err = strconv.ParseInt(text, 10, 32); err != nil {
-			return 0, fmt.Errorf("For input string: %q", text) //nolint:staticcheck // the original's text
+			return 0, originalf("For input string: %q", text)
 		}
 	}
 	return time.Duration(min(n, math.MaxInt32)) * time.Second, nil
