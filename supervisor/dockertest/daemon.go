@@ -5,6 +5,7 @@
 package dockertest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
 )
 
@@ -114,6 +116,23 @@ func (d *Daemon) Inspect(id string) json.RawMessage {
 		d.t.Fatal(err)
 	}
 	return answer.Raw
+}
+
+// Logs returns what the container has written to its standard output and error so far.
+func (d *Daemon) Logs(id string) string {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	stream, err := d.client.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer stream.Close()
+	var text bytes.Buffer
+	if _, err := stdcopy.StdCopy(&text, &text, stream); err != nil {
+		d.t.Fatal(err)
+	}
+	return text.String()
 }
 
 // Kill sends SIGKILL to the container's process behind the back of whoever looks after it.

@@ -1,0 +1,238 @@
+package roles_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+	"github.com/helios-go/helios/supervisor/dockertest"
+)
+
+// loop is a shell that does nothing but answer the signals that trap names, as its first words say.
+func loop(trap string) []string {
+	return []string{"sh", "-c", trap + "; while :; do sleep 1; done"}
+}
+
+// idle ends with status 0 at the first signal.
+var idle = loop("trap 'exit 0' INT TERM")
+
+// shell gives the daemon an image with a shell.
+func shell(t testing.TB, docker *dockertest.Daemon) *string {
+	reference := "127.0.0.1:1/" + unique("shell") + ":1"
+	docker.Load(reference, dockertest.Busybox(t))
+	return &reference
+}
+
+// statusNode tells whether the store holds a status of the job on the host.
+func (c *cluster) statusNode(name string, id job.ID) bool {
+	c.t.Helper()
+	conn, _, err := zk.Connect([]string{c.zk}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer conn.Close()
+	exists, _, err := conn.Exists("/status/hosts/" + name + "/jobs/" + id.String())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return exists
+}
+
+// TestTaskCases are the cases of a task from its deployment to its end: a master over a real ZooKeeper and, for each case,
+// an agent of its own.
+func TestTaskCases(t *testing.T) {
+	t.Parallel()
+	shared, _ := startMaster(t, storetest.ZooKeeper(t))
+
+	// run runs a case beside the others, with an agent of its own.
+	run := func(name string, test func(t *testing.T, c *cluster, a *agent, image *string)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			docker := dockertest.New(t)
+			c := shared.seenBy(t)
+			a := startAgent(c, docker, nil)
+			c.await(docker.Host, host.Up)
+			test(t, c, a, shell(t, docker))
+		})
+	}
+
+	run("AGT-001, AGT-002 deployed task runs in one container, and goes on in it", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: idle})
+		c.deploy(id, a.docker.Host)
+		container := *c.awaitState(id, a.docker.Host, job.Running).ContainerID
+		if err := runsOnly(a.docker, id, container); err != nil {
+			t.Fatal(err)
+		}
+		if name := parse(t, string(a.docker.Inspect(container)))["Name"].(string); !strings.HasPrefix(name, "/helios-"+a.id+"-") {
+			t.Errorf("the container is named %s, the agent has the id %s", name, a.id)
+		}
+		holds(t, 5*time.Second, func() error {
+			status, err := c.task(id, a.docker.Host)
+			if err == nil && (status == nil || status.State != job.Running) {
+				err = errors.New(describe(status))
+			}
+			return errors.Join(err, runsOnly(a.docker, id, container))
+		})
+	})
+
+	run("SYS-103, AGT-003 goal STOP sends SIGTERM", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: loop("trap 'echo term; exit 0' 15")})
+		c.deploy(id, a.docker.Host)
+		container := *c.awaitState(id, a.docker.Host, job.Running).ContainerID
+		c.setGoal(id, a.docker.Host, job.Stop)
+		c.awaitState(id, a.docker.Host, job.Stopped)
+		if log := a.docker.Logs(container); log != "term\n" {
+			t.Errorf("the container wrote %q", log)
+		}
+	})
+
+	run("SYS-102, AGT-004 goal STOP sends no SIGINT", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: loop("trap 'echo int; exit 0' 2"), SecondsToWaitBeforeKill: new(int32(1))})
+		c.deploy(id, a.docker.Host)
+		container := *c.awaitState(id, a.docker.Host, job.Running).ContainerID
+		c.setGoal(id, a.docker.Host, job.Stop)
+		c.awaitState(id, a.docker.Host, job.Stopped)
+		if log := a.docker.Logs(container); log != "" {
+			t.Errorf("the container wrote %q", log)
+		}
+	})
+
+	run("AGT-006 stopped task starts again in a new container with the same ports", func(t *testing.T, c *cluster, a *agent, image *string) {
+		ports := map[string]job.PortMapping{"one": {InternalPort: 8080, Protocol: "tcp"}, "two": {InternalPort: 53, Protocol: "udp"}}
+		id := c.create(job.Job{Image: image, Command: idle, Ports: ports})
+		c.deploy(id, a.docker.Host)
+		first := c.awaitState(id, a.docker.Host, job.Running)
+		c.setGoal(id, a.docker.Host, job.Stop)
+		c.awaitState(id, a.docker.Host, job.Stopped)
+		c.setGoal(id, a.docker.Host, job.Start)
+		second := c.awaitState(id, a.docker.Host, job.Running)
+		if *first.ContainerID == *second.ContainerID {
+			t.Error("it is the same container")
+		}
+		for name := range ports {
+			if a, b := first.Ports[name].ExternalPort, second.Ports[name].ExternalPort; a == nil || b == nil || *a != *b {
+				t.Errorf("port %s was %v and is %v", name, first.Ports[name], second.Ports[name])
+			}
+		}
+	})
+
+	run("AGT-007 undeployed task leaves nothing but its stopped container", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: idle})
+		c.deploy(id, a.docker.Host)
+		container := *c.awaitState(id, a.docker.Host, job.Running).ContainerID
+		if !c.statusNode(a.docker.Host, id) {
+			t.Error("no status node of the running task")
+		}
+		c.undeploy(id, a.docker.Host)
+		c.awaitGone(id, a.docker.Host)
+		if c.statusNode(a.docker.Host, id) {
+			t.Error("the status node is left")
+		}
+		if list := a.docker.Containers(); len(list) != 1 || list[0].ID != container || list[0].State != "exited" {
+			t.Errorf("containers: %+v", list)
+		}
+		if _, err := c.RemoveJob(t.Context(), id, ""); err != nil {
+			t.Errorf("the job cannot be deleted: %v", err)
+		}
+	})
+
+	run("AGT-008 task undeployed and deployed at once ends up running", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: idle})
+		c.deploy(id, a.docker.Host)
+		c.awaitState(id, a.docker.Host, job.Running)
+		c.undeploy(id, a.docker.Host)
+		c.deploy(id, a.docker.Host)
+		storetest.Eventually(t, inTime, func() error {
+			status, err := c.task(id, a.docker.Host)
+			if err != nil {
+				return err
+			}
+			if status == nil || status.State != job.Running {
+				return errors.New(describe(status))
+			}
+			return runsOnly(a.docker, id, *status.ContainerID)
+		})
+	})
+
+	run("SYS-069, AGT-009 history tells the life of a task in order", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: idle})
+		c.deploy(id, a.docker.Host)
+		c.awaitState(id, a.docker.Host, job.Running)
+		c.undeploy(id, a.docker.Host)
+		c.awaitGone(id, a.docker.Host)
+		storetest.Eventually(t, inTime, func() error {
+			history, err := c.History(t.Context(), id)
+			if err != nil {
+				return err
+			}
+			return lifeOf(history.Events)
+		})
+	})
+
+	run("AGT-012 task deployed with goal STOP gets neither container nor status", func(t *testing.T, c *cluster, a *agent, image *string) {
+		id := c.create(job.Job{Image: image, Command: idle})
+		if _, err := c.Deploy(t.Context(), a.docker.Host, id, job.Stop, ""); err != nil {
+			t.Fatal(err)
+		}
+		a.said(`"job":"` + id.String() + `".*"goal":"STOP"`)
+		holds(t, 2*time.Second, func() error {
+			status, err := c.task(id, a.docker.Host)
+			if status != nil {
+				err = errors.New(describe(status))
+			}
+			if list := a.docker.Containers(); len(list) != 0 {
+				err = fmt.Errorf("containers: %+v", list)
+			}
+			return err
+		})
+	})
+}
+
+// lifeOf tells whether the events are those of a task that was deployed, ran, and was undeployed.
+func lifeOf(events []job.TaskStatusEvent) error {
+	left := events
+	take := func(withContainer, many bool, states ...job.State) error {
+		n := 0
+		for len(left) > 0 && (many || n == 0) && slices.Contains(states, left[0].Status.State) {
+			if has := left[0].Status.ContainerID != nil; has != withContainer {
+				return fmt.Errorf("%s: container id: %v", left[0].Status.State, has)
+			}
+			left = left[1:]
+			n++
+		}
+		if n == 0 {
+			return fmt.Errorf("no %s where it belongs among the %d events", states, len(events))
+		}
+		return nil
+	}
+	err := cmpOr(
+		func() error { return take(false, true, job.PullingImage) },
+		func() error { return take(false, false, job.Creating) },
+		func() error { return take(true, false, job.Starting) },
+		func() error { return take(true, false, job.Running) },
+		func() error { return take(true, false, job.Stopping) },
+		func() error { return take(true, false, job.Exited, job.Stopped) },
+	)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%s after the end", left[0].Status.State)
+	}
+	return err
+}
+
+// cmpOr is the first error of the checks, made in order.
+func cmpOr(checks ...func() error) error {
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
