@@ -65,26 +65,26 @@ func originalf(format string, args ...any) error { return fmt.Errorf(format, arg
 func Run(ctx context.Context, args []string, opts Options) int {
 	s := newSession(opts)
 	err := s.run(ctx, args)
-	switch {
-	case err == nil, errors.Is(err, errSaid):
-	case ctx.Err() != nil:
-		return 130
-	default:
+	if err != nil && !errors.Is(err, errSaid) && ctx.Err() == nil {
 		if e, ok := errors.AsType[*SyntaxError](err); ok {
 			fmt.Fprint(s.out.Err, preamble, s.syntax.Usage(e.Command), s.syntax.Program, ": error: ")
 		}
 		fmt.Fprintln(s.out.Err, err)
 	}
-	return exitStatus(err)
+	return exitStatus(ctx, err)
 }
 
 // exitStatus maps the outcome of a run to the status of the process. The
 // original knows no other failure than 1.
-func exitStatus(err error) int {
-	if err == nil {
+func exitStatus(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
 		return 0
+	case ctx.Err() != nil:
+		return 130
+	default:
+		return 1
 	}
-	return 1
 }
 
 // run normalises the command line and lets urfave/cli carry it out.

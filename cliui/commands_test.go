@@ -323,6 +323,18 @@ Registration domain: dom
 			want:      clitest.Result{Stdout: `[ "` + testjob + `", "` + testjob2 + "\" ]\n"},
 		},
 		{
+			name:      "a word that urfave/cli would understand is a pattern like others",
+			args:      []string{"jobs", "-q", "help"},
+			exchanges: []exchange{{request: "GET /jobs?q=help", answer: twoJobs}, statuses},
+			want:      clitest.Result{Stdout: testjob + "\n" + testjob2 + "\n"},
+		},
+		{
+			name:      "and so is one that begins with a dash",
+			args:      []string{"jobs", "-q", "--", "--help"},
+			exchanges: []exchange{{request: "GET /jobs?q=--help", answer: twoJobs}, statuses},
+			want:      clitest.Result{Stdout: testjob + "\n" + testjob2 + "\n"},
+		},
+		{
 			name:      "jobs leaves out a job that is gone meanwhile",
 			args:      []string{"jobs", "-q", "test"},
 			exchanges: []exchange{{request: "GET /jobs?q=test", answer: twoJobs}, {request: "POST /jobs/statuses", answer: `{"` + testjob2 + `":{"job":null,"deployments":{},"taskStatuses":{}}}`}},

@@ -42,16 +42,15 @@ func jobs(ctx context.Context, k *call) error {
 		}
 		return errSaid
 	}
-	ids := sortedIDs(found)
-	statuses, err := k.client.JobStatuses(ctx, ids)
+	statuses, err := k.client.JobStatuses(ctx, sortedIDs(found))
 	if err != nil {
 		return err
 	}
-	ids = slices.DeleteFunc(ids, func(id job.ID) bool {
+	maps.DeleteFunc(found, func(id job.ID, _ job.Job) bool {
 		status, known := statuses[id]
 		return !known || k.flags.Bool("y") && len(status.Deployments) == 0
 	})
-	maps.DeleteFunc(found, func(id job.ID, _ job.Job) bool { return !slices.Contains(ids, id) })
+	ids := sortedIDs(found)
 	switch {
 	case quiet && k.json:
 		fmt.Fprintln(k.out.Out, document.Pretty(document.List(&ids, (*job.ID).JSON)))
