@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/supervisor"
 	"github.com/helios-go/helios/supervisor/docker"
+	"github.com/helios-go/helios/supervisor/health"
 )
 
 // Options are the settings of an agent. Name, StateDir and Store.Servers are required.
@@ -63,6 +65,7 @@ type Agent struct {
 	dir        *stateDir
 	store      *store.Store
 	engine     *docker.Engine
+	prober     *health.Prober
 	statuses   *statuses
 	history    *history
 	reconciler *reconciler
@@ -100,6 +103,8 @@ func New(opts Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{opts: opts, dir: dir, engine: engine, reap: make(chan struct{}, 1), log: log}
+	_, err = os.Stat("/.dockerenv") // an agent in a container finds published ports elsewhere
+	a.prober = &health.Prober{Host: engine.Endpoint().Address, Inside: err == nil && engine.Endpoint().Socket, Exec: engine.Exec}
 	if err := a.open(ports); err != nil {
 		dir.close()
 		return nil, err
@@ -205,7 +210,14 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) supervise(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 	return supervisor.New(supervisor.Options{
 		Engine: a.engine, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
-		Host: a.opts.Name, Agent: a.id, Env: a.opts.Env, Report: a.report, Logger: a.log,
+		Host: a.opts.Name, Agent: a.id, Env: a.opts.Env, Report: a.report, Probe: a.probe, Logger: a.log,
+	})
+}
+
+// probe asks once whether the container of a task is well.
+func (a *Agent) probe(ctx context.Context, status job.TaskStatus, c supervisor.Container) error {
+	return a.prober.Probe(ctx, *status.Job.HealthCheck, health.Target{
+		Container: c.ID, Ports: status.Ports, Address: c.Address, Gateway: c.Gateway,
 	})
 }
 
