@@ -28,7 +28,7 @@ func crashChild() bool {
 		fmt.Println("error", err)
 		return true
 	}
-	srv.pipeline.snapshotLog = 64 << 10 // so that kills hit snapshots too
+	srv.pipeline.snapshotLog = 64 << 10
 	fmt.Println("listening", srv.Addr())
 	if err := srv.Run(context.Background()); err != nil {
 		fmt.Println("error", err)

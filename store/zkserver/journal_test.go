@@ -1,8 +1,11 @@
 package zkserver
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"os"
 	"path/filepath"
@@ -184,5 +187,44 @@ func TestTakenPortIsOneClearError(t *testing.T) {
 	r := start(t, Options{Addr: "127.0.0.1:0"})
 	if _, err := New(Options{Addr: r.Addr()}); err == nil || !strings.Contains(err.Error(), "address "+r.Addr()+" is in use") {
 		t.Error(err)
+	}
+}
+
+// snapshotOf is a snapshot's bytes.
+func snapshotOf(t testing.TB, p *pipeline) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := p.writeSnapshot(t.Context(), p.tree.zxid, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// seal puts a good checksum behind the body of a snapshot.
+func seal(body []byte) []byte {
+	return binary.BigEndian.AppendUint32(bytes.Clone(body), crc32.Checksum(body, castagnoli))
+}
+
+func TestSnapshotIsReadAsItWasWritten(t *testing.T) {
+	r := start(t, Options{})
+	fill(t, r)
+	r.stop()
+	b := snapshotOf(t, r.pipeline)
+	tr, end, err := readSnapshot(b)
+	if err != nil || end != r.pipeline.tree.zxid {
+		t.Fatal(end, err)
+	}
+	if diff := cmp.Diff(state(r.pipeline.tree), state(tr)); diff != "" {
+		t.Error(diff)
+	}
+	for i := range b {
+		damaged := bytes.Clone(b)
+		damaged[i] ^= 0x10
+		if _, _, err := readSnapshot(damaged); !errors.Is(err, errDamaged) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		if _, _, err := readSnapshot(b[:i]); !errors.Is(err, errDamaged) {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
 	}
 }

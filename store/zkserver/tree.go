@@ -117,14 +117,15 @@ func (t *tree) lookup(path string) *node {
 	return n
 }
 
-// insert puts a fresh node at path, in place of one that may be there. It reports whether the parent exists.
-func (t *tree) insert(path string, r record) bool {
+// insert puts a fresh node at path, in place of one that may be there, and returns its parent, nil if that is missing.
+func (t *tree) insert(path string, r record) (parent *node) {
 	parentPath, name, _ := splitPath(path)
-	parent := t.lookup(parentPath)
-	if parent == nil {
-		return false
+	if parent = t.lookup(parentPath); parent == nil {
+		return nil
 	}
-	t.remove(path)
+	if old := parent.children[name]; old != nil {
+		t.forget(path, old)
+	}
 	if parent.children == nil {
 		parent.children = map[string]*node{}
 	}
@@ -141,7 +142,7 @@ func (t *tree) insert(path string, r record) bool {
 		}
 		t.ephemerals[r.owner][path] = struct{}{}
 	}
-	return true
+	return parent
 }
 
 // remove deletes the node at path, if there is one, and all below it.
@@ -204,16 +205,15 @@ func (t *tree) apply(x txn) []event {
 	for _, e := range x.effects {
 		switch e.kind {
 		case effectCreate:
-			created := t.insert(e.path, record{
+			parent := t.insert(e.path, record{
 				data: e.data, acl: e.acl, owner: e.owner,
 				czxid: x.zxid, mzxid: x.zxid, pzxid: x.zxid, ctime: x.time, mtime: x.time,
 			})
-			if !created {
+			if parent == nil {
 				continue
 			}
-			parentPath, _, _ := splitPath(e.path)
-			parent := t.lookup(parentPath)
 			parent.created, parent.pzxid = e.count, x.zxid
+			parentPath, _, _ := splitPath(e.path)
 			events = append(events, event{eventCreated, e.path}, event{eventChildrenChanged, parentPath})
 		case effectDelete:
 			t.remove(e.path)
