@@ -42,13 +42,14 @@ func Main(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	return cliui.Run(ctx, words, cliui.Options{Version: version, Streams: cliterm.System(os.Getenv)})
+	return cliui.Run(ctx, words, cliui.Options{Version: version, Streams: cliterm.System(os.Getenv), Roles: roleNames()})
 }
 
 // daemon is a role that runs until it is told to end.
 type daemon struct {
-	name   string
-	syntax func() *cliui.Syntax
+	name    string
+	summary string // one line for the client's help
+	syntax  func() *cliui.Syntax
 	// open makes the role from its options; what it returns runs it.
 	open func(flags *cli.Context, log zerolog.Logger) (func(context.Context) error, error)
 	// orderly is the exit status of an orderly end, where the signal does not say it.
@@ -56,9 +57,18 @@ type daemon struct {
 }
 
 var daemons = []daemon{
-	{name: "master", syntax: masterSyntax, open: openMaster},
-	{name: "agent", syntax: agentSyntax, open: openAgent},
-	{name: "solo", syntax: soloSyntax, open: openSolo, orderly: new(0)},
+	{name: "master", summary: "answer the API (helios master --help)", syntax: masterSyntax, open: openMaster},
+	{name: "agent", summary: "run the containers of this host (helios agent --help)", syntax: agentSyntax, open: openAgent},
+	{name: "solo", summary: "a whole cluster in one process, for development (helios solo --help)", syntax: soloSyntax, open: openSolo, orderly: new(0)},
+}
+
+// roleNames are the daemons as the client's help shows them.
+func roleNames() []cliui.Command {
+	names := make([]cliui.Command, len(daemons))
+	for i, d := range daemons {
+		names[i] = cliui.Command{Name: d.name, Summary: d.summary}
+	}
+	return names
 }
 
 // main runs the daemon and returns the exit status of the process.
