@@ -106,6 +106,8 @@ func New(opts Options) (*Supervisor, error) {
 		log:   opts.Logger.With().Stringer("job", opts.Job.ID).Logger(),
 		want:  opts.Goal,
 		wake:  func() {},
+		// An engine that comes back should be noticed soon; asking whether it has is cheap.
+		silent: Backoff{Max: 5 * time.Second},
 	}
 	if last := opts.Last; last != nil {
 		s.status, s.reported = *last, true

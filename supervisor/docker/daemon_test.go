@@ -3,7 +3,9 @@ package docker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
 	"github.com/helios-go/helios/supervisor"
 	"github.com/helios-go/helios/supervisor/docker"
 	"github.com/helios-go/helios/supervisor/dockertest"
@@ -48,8 +51,14 @@ type world struct {
 
 func newWorld(t *testing.T, j *job.Job) *world {
 	t.Helper()
+	return newWorldAt(t, j, os.Getenv("DOCKER_HOST"))
+}
+
+// newWorldAt reaches the daemon by another way.
+func newWorldAt(t *testing.T, j *job.Job, endpoint string) *world {
+	t.Helper()
 	daemon := dockertest.New(t)
-	engine, err := docker.New(docker.Options{Logger: zerolog.New(zerolog.NewTestWriter(t))})
+	engine, err := docker.New(docker.Options{Endpoint: endpoint, Logger: zerolog.New(zerolog.NewTestWriter(t))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,23 +144,21 @@ func (w *world) states(from int) string {
 // reach waits until a state is reported after the first n reports, and returns that report and what followed it.
 func (w *world) reach(from int, state job.State) (job.TaskStatus, time.Time) {
 	w.t.Helper()
-	for began := time.Now(); time.Since(began) < limit; {
+	var status job.TaskStatus
+	var at time.Time
+	storetest.Eventually(w.t, limit, func() error {
 		w.mu.Lock()
 		i := slices.IndexFunc(w.reports[from:], func(s job.TaskStatus) bool { return s.State == state })
 		if i >= 0 {
-			defer w.mu.Unlock()
-			return w.reports[from+i], w.at[from+i]
+			status, at = w.reports[from+i], w.at[from+i]
 		}
 		w.mu.Unlock()
-		pause()
-	}
-	w.t.Fatalf("no %s but %q", state, w.states(from))
-	return job.TaskStatus{}, time.Time{}
-}
-
-func pause() {
-	timer := time.NewTimer(2 * time.Millisecond)
-	<-timer.C
+		if i < 0 {
+			return fmt.Errorf("no %s but %q", state, w.states(from))
+		}
+		return nil
+	})
+	return status, at
 }
 
 func (w *world) running() []string {
@@ -258,6 +265,56 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	}
 	if got := len(w.daemon.Containers()); got != 3 {
 		t.Errorf("%d containers are left, want the 3 stopped ones", got)
+	}
+}
+
+func TestALostDaemonStopsAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	endpoint, err := docker.ParseEndpoint(os.Getenv("DOCKER_HOST"))
+	if err != nil || !endpoint.Socket {
+		t.Skipf("the daemon of %s is not on a unix socket", endpoint.URL)
+	}
+	proxy := storetest.StartProxy(t, strings.TrimPrefix(endpoint.URL, "unix://"))
+	w := newWorldAt(t, &job.Job{Command: []string{"sleep", "3600"}}, "unix://"+proxy.Addr())
+	w.begin(job.Start)
+	first, _ := w.reach(0, job.Running)
+
+	n := w.seen()
+	proxy.Cut()
+	failed, _ := w.reach(n, job.Failed)
+	if !strings.Contains(failed.ContainerError, supervisor.ErrUnavailable.Error()) || *failed.ContainerID != *first.ContainerID {
+		t.Errorf("without the daemon: %s", failed.ContainerError)
+	}
+	proxy.Heal()
+	again, _ := w.reach(n, job.Running)
+	if w.states(n) != "FAILED RUNNING" || *again.ContainerID != *first.ContainerID || again.ContainerError != "" {
+		t.Errorf("with it again: %s of %s", w.states(n), *again.ContainerID)
+	}
+	w.runsOnly(*first.ContainerID)
+
+	// What ends meanwhile is noticed, and run anew.
+	n = w.seen()
+	proxy.Cut()
+	w.reach(n, job.Failed)
+	w.daemon.Kill(*first.ContainerID)
+	proxy.Heal()
+	second, _ := w.reach(n, job.Running)
+	if w.states(n) != "FAILED EXITED PULLING_IMAGE CREATING STARTING RUNNING" {
+		t.Errorf("a container that ended meanwhile: %s", w.states(n))
+	}
+	w.runsOnly(*second.ContainerID)
+
+	// A stop waits for the daemon.
+	n = w.seen()
+	proxy.Cut()
+	w.reach(n, job.Failed)
+	w.super.SetGoal(job.Undeploy)
+	w.reach(n, job.Stopping)
+	w.runsOnly(*second.ContainerID)
+	proxy.Heal()
+	w.done(nil)
+	if w.states(n) != "FAILED STOPPING STOPPED" || len(w.running()) > 0 {
+		t.Errorf("a stop meanwhile: %s, running %v", w.states(n), w.running())
 	}
 }
 

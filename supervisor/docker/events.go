@@ -34,6 +34,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		away = true
 		e.forget()
+		e.ringAll() // so that those who wait learn of it too
 		timer := time.NewTimer(pause.Next())
 		select {
 		case <-timer.C:
