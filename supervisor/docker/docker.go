@@ -44,6 +44,10 @@ type Options struct {
 	// Poll is how often a running container is looked at even without an event; zero means every 30 s.
 	Poll time.Duration
 
+	// ClientConfig is the configuration file of Docker's client, usually ~/.docker/config.json, whose credentials pulls
+	// use (Q46). Empty or missing: pulls are anonymous.
+	ClientConfig string
+
 	// DNS, Binds and ExtraHosts are added to every container; SyslogRedirectTo, if not empty, is the host:port that
 	// their output goes to (testdata/spec/4-agent.md §5).
 	DNS              []netip.Addr
@@ -126,6 +130,10 @@ func (e *Engine) client(ctx context.Context) (*client.Client, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.connected != nil { // another request was quicker
+		_ = cli.Close()
+		return e.connected, nil
+	}
 	e.connected = cli
 	return cli, nil
 }

@@ -44,8 +44,12 @@ func (e *Engine) pull(ctx context.Context, image string) error {
 	defer cancel(nil)
 	watchdog := time.AfterFunc(e.silence, func() { cancel(fmt.Errorf("no word from docker for %s", e.silence)) })
 	defer watchdog.Stop()
+	auth, err := credentials(ctx, e.opts.ClientConfig, image)
+	if err != nil {
+		e.log.Warn().Err(err).Str("image", image).Msg("image is pulled anonymously")
+	}
 	return e.ask(ctx, 0, func(ctx context.Context, cli *client.Client) error {
-		progress, err := cli.ImagePull(ctx, image, client.ImagePullOptions{})
+		progress, err := cli.ImagePull(ctx, image, client.ImagePullOptions{RegistryAuth: auth})
 		if err != nil {
 			return err
 		}
