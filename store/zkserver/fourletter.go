@@ -12,6 +12,9 @@ import (
 // version is what the server calls itself where clients look for ZooKeeper's version.
 const version = "3.8.0-helios"
 
+// builtOn is in the format that clients parse; it says nothing.
+const builtOn = "01/01/2026 00:00 GMT"
+
 // stats are the counters of the four-letter words.
 type stats struct{ received, sent atomic.Int64 }
 
@@ -45,7 +48,7 @@ func (s *Server) srvr(clients string) string {
 	zxid, nodes := p.tree.zxid, p.tree.nodes
 	p.mu.RUnlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "Zookeeper version: %s, built on %s\n", version, "01/01/2026 00:00 UTC")
+	fmt.Fprintf(&b, "Zookeeper version: %s, built on %s\n", version, builtOn)
 	if clients != "" {
 		fmt.Fprintf(&b, "Clients:\n%s\n", clients)
 	}

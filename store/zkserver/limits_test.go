@@ -243,6 +243,19 @@ func TestPersistentWatchOutlivesAPlainOneOnTheSamePath(t *testing.T) {
 	}
 }
 
+func TestClientLibraryUnderstandsTheFourLetterWords(t *testing.T) {
+	r := start(t, Options{Addr: "127.0.0.1:0"})
+	must(client(t, r).Create("/a", nil, 0, everyone))
+	all, ok := zk.FLWSrvr([]string{r.Addr()}, 5*time.Second)
+	s := all[0]
+	if !ok || s.Error != nil || s.Mode != zk.ModeStandalone || s.NodeCount != 5 || s.Version != version || s.Counter != 2 {
+		t.Errorf("%+v", s)
+	}
+	if !zk.FLWRuok([]string{r.Addr()}, 5*time.Second)[0] {
+		t.Error("not ok")
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	for _, opts := range []Options{
 		{SessionTimeoutMin: time.Minute},

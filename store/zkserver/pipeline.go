@@ -41,6 +41,7 @@ type pipeline struct {
 	stopped chan struct{} // closed when requests are not taken any more
 
 	log          zerolog.Logger
+	refusing     bool           // the last write to the log failed
 	background   sync.WaitGroup // the snapshot being written
 	snapshotting atomic.Bool
 	snapshotSize atomic.Int64 // bytes of the last one
@@ -107,9 +108,14 @@ func (p *pipeline) commit(batch []*request) {
 	}
 	var failed error
 	if p.journal != nil && len(txns) > 0 {
-		if failed = p.journal.append(txns); failed != nil {
-			p.log.Error().Err(failed).Int("requests", len(batch)).Msg("write to the log; the requests are refused")
+		failed = p.journal.append(txns)
+		switch {
+		case failed != nil && !p.refusing:
+			p.log.Error().Err(failed).Msg("the log cannot be written, changes are refused")
+		case failed == nil && p.refusing:
+			p.log.Info().Msg("the log can be written again")
 		}
+		p.refusing = failed != nil
 	}
 
 	refusal := codeSystem

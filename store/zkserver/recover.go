@@ -75,7 +75,7 @@ func scan(name, pattern string, values ...any) bool {
 // openJournal reads the state of a directory and opens its log for writing. It changes nothing before all of it has been
 // read and found whole.
 func openJournal(dir string, d *disk, log zerolog.Logger) (*journal, *tree, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o700), d.syncDir(filepath.Dir(dir))); err != nil {
 		return nil, nil, err
 	}
 	lock, err := lockDir(dir)

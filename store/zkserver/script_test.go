@@ -136,10 +136,7 @@ func (c *session) atEnd() string {
 }
 
 func (c *session) write(frame []byte) {
-	c.s.Helper()
-	if _, err := c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)); err != nil {
-		c.s.log("write: closed")
-	}
+	_, _ = c.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)) // reading tells whether the connection is closed
 }
 
 func (c *session) readFrame() ([]byte, error) {

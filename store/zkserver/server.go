@@ -111,6 +111,7 @@ func (s *Server) open(dir string, d *disk) error {
 	s.pipeline = newPipeline(t, j, s.log)
 	s.pipeline.snapshotSize.Store(j.snapshotSize)
 	s.sessions = newLiveSessions(t)
+	s.log.Info().Str("dir", dir).Int64("zxid", t.zxid).Int("nodes", t.nodes).Int("sessions", len(t.sessions)).Dur("took", time.Since(s.started)).Msg("state read")
 	return nil
 }
 
