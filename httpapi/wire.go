@@ -25,6 +25,9 @@ const (
 	PathMasters      = "/masters"
 	PathVersion      = "/version"
 	PathVersionCheck = "/version/check"
+
+	PathAgentTasks    = "/helios/tasks" // an agent's own (http §11)
+	PathAgentStatuses = "/helios/taskstatus"
 )
 
 // JobPath is the path of a job, JobStatusPath of its status and HistoryPath of its history.

@@ -11,10 +11,10 @@ import (
 )
 
 // GET /masters (http §8).
-func (s *Server) listMasters(c echo.Context) error {
-	ctx, cancel := s.stored(c)
+func (m *master) listMasters(c echo.Context) error {
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	masters, err := s.store.Masters(ctx)
+	masters, err := m.store.Masters(ctx)
 	if err != nil {
 		return err
 	}
@@ -22,17 +22,17 @@ func (s *Server) listMasters(c echo.Context) error {
 }
 
 // GET /version (http §9.1): a text that is a JSON string as well.
-func (s *Server) readVersion(c echo.Context) error {
-	return send(c, http.StatusOK, typeText, fmt.Appendf(nil, "%q", s.opts.Version))
+func (m *master) readVersion(c echo.Context) error {
+	return send(c, http.StatusOK, typeText, fmt.Appendf(nil, "%q", m.opts.Version))
 }
 
 // GET /version/check (http §9.2).
-func (s *Server) readVersionCheck(c echo.Context) error {
+func (m *master) readVersionCheck(c echo.Context) error {
 	client := query(c).First(httpapi.ParamClient)
 	r := httpapi.VersionCheckResponse{
-		Status:             s.version.Check(client),
-		ServerVersion:      s.version,
-		RecommendedVersion: s.opts.Version,
+		Status:             m.version.Check(client),
+		ServerVersion:      m.version,
+		RecommendedVersion: m.opts.Version,
 	}
 	if r.Status == httpapi.VersionInvalid {
 		_, err := httpapi.ParseVersion(client)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"runtime"
 	"runtime/pprof"
@@ -9,20 +10,17 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/helios-go/helios/httpapi"
-	"github.com/helios-go/helios/store/document"
 )
 
 const menu = `<!DOCTYPE html>
-<html><head><title>Helios master</title></head><body>
+<html><head><title>Helios</title></head><body>
 <h1>Operational Menu</h1>
 <ul><li><a href="/ping">Ping</a></li><li><a href="/threads">Threads</a></li><li><a href="/healthcheck">Healthcheck</a></li></ul>
 </body></html>
 `
 
-// newAdmin answers the admin port (http §10, operations §3).
-func (s *Server) newAdmin() *echo.Echo {
+// newAdmin answers the admin port (http §10, operations §3). health tells what is well, by the name of the check.
+func (s *Server) newAdmin(health func(context.Context) map[string]error) *echo.Echo {
 	e := s.newEcho()
 	e.Pre(knownMethods)
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
@@ -39,7 +37,7 @@ func (s *Server) newAdmin() *echo.Echo {
 			}
 			return send(c, http.StatusOK, typeText, dump.Bytes())
 		},
-		"/healthcheck": s.readHealth,
+		"/healthcheck": func(c echo.Context) error { return writeHealth(c, health(c.Request().Context())) },
 	}
 	for path, page := range pages {
 		uncached := func(c echo.Context) error {
@@ -54,39 +52,6 @@ func (s *Server) newAdmin() *echo.Echo {
 	}
 	e.POST("/tasks/gc", collectGarbage)
 	return e
-}
-
-// readHealth answers what a load balancer asks: 500 as long as something is wrong (operations §3.3). The connection is
-// looked at, nothing is sent. Go's runtime ends a process whose goroutines are all deadlocked, so that check is
-// always well; it stays for who reads it.
-func (s *Server) readHealth(c echo.Context) error {
-	deadlocks, zookeeper := check{healthy: true}, check{healthy: s.store.Connected()}
-	code := http.StatusOK
-	if !zookeeper.healthy {
-		zookeeper.message = new("CuratorZookeeperClient reports that it is not connected") // scripts look for this text
-		code = http.StatusInternalServerError
-	}
-	checks := map[string]check{"deadlocks": deadlocks, "zookeeper": zookeeper}
-	v := document.Map(&checks, document.TextKeys, (*check).JSON)
-	body := document.HTTP(v)
-	if httpapi.ParseQuery(c.Request().URL.RawQuery).First("pretty") == "true" {
-		body = []byte(document.Pretty(v))
-	}
-	return send(c, code, typeJSON, body)
-}
-
-// check is one entry of the health document.
-type check struct {
-	healthy bool
-	message *string
-}
-
-// JSON describes the entry (http §10).
-func (h *check) JSON() document.Value {
-	return document.Object(
-		document.Member{Name: "healthy", Value: document.Bool(&h.healthy)},
-		document.Member{Name: "message", Value: document.OptionalText(&h.message), OmitNull: true},
-	)
 }
 
 func collectGarbage(c echo.Context) error {

@@ -23,7 +23,7 @@ func readDeploymentBody(c echo.Context) (host string, id job.ID, d job.Deploymen
 
 // consistent reports why a deployment cannot be carried out as it stands. A missing goal matters only for a job that
 // exists (http §6.2, §6.3).
-func (s *Server) consistent(ctx context.Context, id job.ID, d job.Deployment) error {
+func (m *master) consistent(ctx context.Context, id job.ID, d job.Deployment) error {
 	switch {
 	case d.JobID == job.ID{}:
 		return refuse(http.StatusBadRequest, "Job id was not specified.")
@@ -32,67 +32,67 @@ func (s *Server) consistent(ctx context.Context, id job.ID, d job.Deployment) er
 	case d.Goal != "":
 		return nil
 	}
-	if _, err := s.store.Job(ctx, id); err != nil {
+	if _, err := m.store.Job(ctx, id); err != nil {
 		return err
 	}
 	return refuse(http.StatusBadRequest, "Goal was not specified.")
 }
 
 // PUT /hosts/{host}/jobs/{job} (http §6.2).
-func (s *Server) deploy(c echo.Context) error {
+func (m *master) deploy(c echo.Context) error {
 	host, id, d, err := readDeploymentBody(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
 	if !id.FullyQualified() {
 		err = httpapi.ErrInvalidID
-	} else if err = s.consistent(ctx, id, d); err == nil {
+	} else if err = m.consistent(ctx, id, d); err == nil {
 		d = job.Deployment{JobID: id, Goal: d.Goal, DeployerUser: user(c)}
-		err = s.store.Deploy(ctx, host, d, query(c).First(httpapi.ParamToken))
+		err = m.store.Deploy(ctx, host, d, query(c).First(httpapi.ParamToken))
 	}
 	r := httpapi.JobDeployResponse{Host: &host, Job: id}
 	return concluded(c, httpapi.Deploy, err, &r.Status, r.JSON())
 }
 
 // PATCH /hosts/{host}/jobs/{job} (http §6.3).
-func (s *Server) setGoal(c echo.Context) error {
+func (m *master) setGoal(c echo.Context) error {
 	host, id, d, err := readDeploymentBody(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	if err = s.consistent(ctx, id, d); err == nil {
-		err = s.store.SetGoal(ctx, host, id, d.Goal, query(c).First(httpapi.ParamToken))
+	if err = m.consistent(ctx, id, d); err == nil {
+		err = m.store.SetGoal(ctx, host, id, d.Goal, query(c).First(httpapi.ParamToken))
 	}
 	r := httpapi.SetGoalResponse{Host: &host, Job: id}
 	return concluded(c, httpapi.SetGoal, err, &r.Status, r.JSON())
 }
 
 // DELETE /hosts/{host}/jobs/{job} (http §6.4).
-func (s *Server) undeploy(c echo.Context) error {
+func (m *master) undeploy(c echo.Context) error {
 	host := param(c, "host")
 	id, err := pathID(c, httpapi.ErrInvalidID)
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
 	if err == nil {
-		_, err = s.store.Undeploy(ctx, host, id, query(c).First(httpapi.ParamToken))
+		_, err = m.store.Undeploy(ctx, host, id, query(c).First(httpapi.ParamToken))
 	}
 	r := httpapi.JobUndeployResponse{Host: &host, Job: id}
 	return concluded(c, httpapi.Undeploy, err, &r.Status, r.JSON())
 }
 
 // GET /hosts/{host}/jobs/{job} (http §6.5).
-func (s *Server) readDeployment(c echo.Context) error {
+func (m *master) readDeployment(c echo.Context) error {
 	id, err := pathID(c, empty(http.StatusBadRequest))
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	d, err := s.store.Deployment(ctx, param(c, "host"), id)
+	d, err := m.store.Deployment(ctx, param(c, "host"), id)
 	if err != nil {
 		return unlessMissing(err, job.ErrNotDeployed)
 	}

@@ -111,8 +111,8 @@ func produces(mediaType string, endpoint echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // stored limits the time that a request waits for the store (http quirk 27).
-func (s *Server) stored(c echo.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(c.Request().Context(), s.opts.StoreTimeout, errStoreTimeout)
+func (m *master) stored(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(c.Request().Context(), m.opts.StoreTimeout, errStoreTimeout)
 }
 
 // user is who asks, nil if nobody says so (http quirk 1).

@@ -17,12 +17,12 @@ import (
 
 // matchingHosts lists the hosts whose name matches a regular expression somewhere, in natural order (http §5.1,
 // quirks 7 and 18).
-func (s *Server) matchingHosts(ctx context.Context, pattern string) ([]string, error) {
+func (m *master) matchingHosts(ctx context.Context, pattern string) ([]string, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "%v", err)
 	}
-	hosts, err := s.store.Hosts(ctx)
+	hosts, err := m.store.Hosts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -32,12 +32,12 @@ func (s *Server) matchingHosts(ctx context.Context, pattern string) ([]string, e
 }
 
 // jobsOnHosts lists the jobs deployed on the hosts whose name matches, each once, in the order of their ids.
-func (s *Server) jobsOnHosts(ctx context.Context, pattern string) ([]job.ID, error) {
-	hosts, err := s.matchingHosts(ctx, pattern)
+func (m *master) jobsOnHosts(ctx context.Context, pattern string) ([]job.ID, error) {
+	hosts, err := m.matchingHosts(ctx, pattern)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := s.store.HostJobs(ctx, hosts)
+	jobs, err := m.store.HostJobs(ctx, hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *Server) jobsOnHosts(ctx context.Context, pattern string) ([]job.ID, err
 }
 
 // GET /hosts (http §5.1).
-func (s *Server) listHosts(c echo.Context) error {
+func (m *master) listHosts(c echo.Context) error {
 	q := query(c)
 	var selectors []host.Selector
 	for _, text := range q.All(httpapi.ParamSelector) {
@@ -60,14 +60,14 @@ func (s *Server) listHosts(c echo.Context) error {
 		}
 		selectors = append(selectors, selector)
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	hosts, err := s.matchingHosts(ctx, q.First(httpapi.ParamNamePattern))
+	hosts, err := m.matchingHosts(ctx, q.First(httpapi.ParamNamePattern))
 	if err != nil {
 		return err
 	}
 	if len(selectors) > 0 {
-		labels, err := each(ctx, s, hosts, s.store.HostLabels, host.ErrNotFound)
+		labels, err := each(ctx, m, hosts, m.store.HostLabels, host.ErrNotFound)
 		if err != nil {
 			return err
 		}
@@ -78,15 +78,15 @@ func (s *Server) listHosts(c echo.Context) error {
 
 // PUT /hosts/{host} (http §5.2). Registering again with the same id is success, with another one it is 409 (http
 // quirk 12).
-func (s *Server) registerHost(c echo.Context) error {
+func (m *master) registerHost(c echo.Context) error {
 	name, id := param(c, "host"), query(c).First(httpapi.ParamID)
 	if id == "" {
 		r := httpapi.HostRegisterResponse{Host: &name}
 		return concluded(c, httpapi.RegisterHost, httpapi.ErrInvalidID, &r.Status, r.JSON())
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	switch err := s.store.RegisterHost(ctx, name, id); {
+	switch err := m.store.RegisterHost(ctx, name, id); {
 	case errors.Is(err, host.ErrConflict):
 		return refuse(http.StatusConflict, "Host %s is already registered with another id.", name)
 	case err != nil:
@@ -96,20 +96,20 @@ func (s *Server) registerHost(c echo.Context) error {
 }
 
 // DELETE /hosts/{host} (http §5.3).
-func (s *Server) deregisterHost(c echo.Context) error {
+func (m *master) deregisterHost(c echo.Context) error {
 	name := param(c, "host")
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	err := s.store.DeregisterHost(ctx, name)
+	err := m.store.DeregisterHost(ctx, name)
 	r := httpapi.HostDeregisterResponse{Host: &name}
 	return concluded(c, httpapi.DeregisterHost, err, &r.Status, r.JSON())
 }
 
 // GET /hosts/{host}/status (http §5.4).
-func (s *Server) readHostStatus(c echo.Context) error {
-	ctx, cancel := s.stored(c)
+func (m *master) readHostStatus(c echo.Context) error {
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	status, err := s.store.HostStatus(ctx, param(c, "host"))
+	status, err := m.store.HostStatus(ctx, param(c, "host"))
 	if err != nil {
 		return unlessMissing(err, host.ErrNotFound)
 	}
@@ -126,7 +126,7 @@ func wanted(c echo.Context, s host.Status) bool {
 }
 
 // POST /hosts/statuses (http §5.5).
-func (s *Server) readHostStatuses(c echo.Context) error {
+func (m *master) readHostStatuses(c echo.Context) error {
 	var names []string
 	if err := readBody(c, document.NullableTexts(&names)); err != nil {
 		return err
@@ -137,9 +137,9 @@ func (s *Server) readHostStatuses(c echo.Context) error {
 	if slices.Contains(names, document.NullText) {
 		return refuse(http.StatusBadRequest, "A host name is null.")
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	statuses, err := each(ctx, s, names, s.store.HostStatus, host.ErrNotFound)
+	statuses, err := each(ctx, m, names, m.store.HostStatus, host.ErrNotFound)
 	if err != nil {
 		return err
 	}

@@ -37,23 +37,23 @@ func pathID(c echo.Context, incomplete error) (job.ID, error) {
 var errIncomplete = refuse(http.StatusBadRequest, "Invalid id")
 
 // GET /jobs (http §3.1).
-func (s *Server) listJobs(c echo.Context) error {
-	ctx, cancel := s.stored(c)
+func (m *master) listJobs(c echo.Context) error {
+	ctx, cancel := m.stored(c)
 	defer cancel()
 	q := query(c)
 	pattern := q.First(httpapi.ParamHostPattern)
 	var ids []job.ID
 	var err error
 	if pattern == "" {
-		ids, err = s.store.JobIDs(ctx)
+		ids, err = m.store.JobIDs(ctx)
 	} else {
-		ids, err = s.jobsOnHosts(ctx, pattern)
+		ids, err = m.jobsOnHosts(ctx, pattern)
 	}
 	if err != nil {
 		return err
 	}
 	ids = slices.DeleteFunc(ids, func(id job.ID) bool { return !id.Matches(q.First(httpapi.ParamQuery)) })
-	jobs, err := s.store.Jobs(ctx, ids)
+	jobs, err := m.store.Jobs(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -61,37 +61,37 @@ func (s *Server) listJobs(c echo.Context) error {
 }
 
 // POST /jobs (http §3.2).
-func (s *Server) createJob(c echo.Context) error {
+func (m *master) createJob(c echo.Context) error {
 	var j job.Job
 	if err := readBody(c, j.JSON()); err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
 	j.CreatingUser = user(c)
 	j.Created = new(time.Now().UnixMilli())
 	j.ID = j.EffectiveID()
-	r := httpapi.CreateJobResponse{Errors: j.Validate(job.Checks{Hash: true, Capabilities: true, Whitelist: s.opts.Capabilities})}
+	r := httpapi.CreateJobResponse{Errors: j.Validate(job.Checks{Hash: true, Capabilities: true, Whitelist: m.opts.Capabilities})}
 	if j.ID != (job.ID{}) {
 		r.ID = new(j.ID.String())
 	}
 	err := httpapi.ErrInvalidJob
 	if len(r.Errors) == 0 {
 		r.Errors = []string{}
-		err = s.store.CreateJob(ctx, j)
+		err = m.store.CreateJob(ctx, j)
 	}
 	return concluded(c, httpapi.CreateJob, err, &r.Status, r.JSON())
 }
 
 // GET /jobs/{id} (http §3.3).
-func (s *Server) readJob(c echo.Context) error {
+func (m *master) readJob(c echo.Context) error {
 	id, err := pathID(c, errIncomplete)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	j, err := s.store.Job(ctx, id)
+	j, err := m.store.Job(ctx, id)
 	if err != nil {
 		return unlessMissing(err, job.ErrNotFound)
 	}
@@ -107,27 +107,27 @@ func unlessMissing(err, missing error) error {
 }
 
 // DELETE /jobs/{id} (http §3.4).
-func (s *Server) removeJob(c echo.Context) error {
+func (m *master) removeJob(c echo.Context) error {
 	id, err := pathID(c, errIncomplete)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	err = s.store.RemoveJob(ctx, id, query(c).First(httpapi.ParamToken))
+	err = m.store.RemoveJob(ctx, id, query(c).First(httpapi.ParamToken))
 	var r httpapi.JobDeleteResponse
 	return concluded(c, httpapi.RemoveJob, err, &r.Status, r.JSON())
 }
 
 // GET /jobs/{id}/status (http §3.5).
-func (s *Server) readJobStatus(c echo.Context) error {
+func (m *master) readJobStatus(c echo.Context) error {
 	id, err := pathID(c, errIncomplete)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	status, err := s.store.JobStatus(ctx, id)
+	status, err := m.store.JobStatus(ctx, id)
 	if err != nil {
 		return unlessMissing(err, job.ErrNotFound)
 	}
@@ -135,7 +135,7 @@ func (s *Server) readJobStatus(c echo.Context) error {
 }
 
 // POST /jobs/statuses (http §3.6).
-func (s *Server) readJobStatuses(c echo.Context) error {
+func (m *master) readJobStatuses(c echo.Context) error {
 	var ids []job.ID
 	if err := readBody(c, document.NullableList(&ids, (*job.ID).JSON)); err != nil {
 		return err
@@ -148,9 +148,9 @@ func (s *Server) readJobStatuses(c echo.Context) error {
 			return refuse(http.StatusBadRequest, "Invalid id %s", id)
 		}
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
-	statuses, err := each(ctx, s, ids, s.store.JobStatus, job.ErrNotFound)
+	statuses, err := each(ctx, m, ids, m.store.JobStatus, job.ErrNotFound)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (s *Server) readJobStatuses(c echo.Context) error {
 
 // each reads one entry for each key. Missing ones are left out, and unreadable ones: they are no reason to refuse the
 // others (decision 7).
-func each[K comparable, V any](ctx context.Context, s *Server, keys []K, read func(context.Context, K) (V, error), missing error) (map[K]V, error) {
+func each[K comparable, V any](ctx context.Context, m *master, keys []K, read func(context.Context, K) (V, error), missing error) (map[K]V, error) {
 	found := make(map[K]V, len(keys))
 	var mu sync.Mutex // guards found
 	g, ctx := errgroup.WithContext(ctx)
@@ -173,7 +173,7 @@ func each[K comparable, V any](ctx context.Context, s *Server, keys []K, read fu
 		g.Go(func() error {
 			v, err := read(ctx, key)
 			if e, ok := errors.AsType[*store.UnreadableError](err); ok {
-				s.report(e)
+				m.report(e)
 				return nil
 			}
 			if errors.Is(err, missing) {
@@ -192,21 +192,21 @@ func each[K comparable, V any](ctx context.Context, s *Server, keys []K, read fu
 }
 
 // report logs once that an entry is left out of lists because of an unreadable node.
-func (s *Server) report(e *store.UnreadableError) {
-	if _, known := s.reported.LoadOrStore(e.Node, true); !known {
-		s.log.Error().Err(e.Err).Str("node", e.Node).Msg("unreadable node: left out of lists")
+func (m *master) report(e *store.UnreadableError) {
+	if _, known := m.reported.LoadOrStore(e.Node, true); !known {
+		m.log.Error().Err(e.Err).Str("node", e.Node).Msg("unreadable node: left out of lists")
 	}
 }
 
 // GET /history/jobs/{id} (http §4).
-func (s *Server) readHistory(c echo.Context) error {
+func (m *master) readHistory(c echo.Context) error {
 	id, err := pathID(c, errIncomplete)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.stored(c)
+	ctx, cancel := m.stored(c)
 	defer cancel()
 	var r httpapi.TaskStatusEvents
-	r.Events, err = s.store.History(ctx, id)
+	r.Events, err = m.store.History(ctx, id)
 	return concluded(c, httpapi.JobHistory, err, &r.Status, r.JSON())
 }

@@ -16,9 +16,9 @@ var methods = []string{
 	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPatch,
 }
 
-func (s *Server) newAPI() *echo.Echo {
-	e := s.newEcho()
-	e.Pre(s.checkVersion, s.allowOrigins, knownMethods, plainPath)
+func (m *master) newAPI() *echo.Echo {
+	e := m.newEcho()
+	e.Pre(m.checkVersion, m.allowOrigins, knownMethods, plainPath)
 
 	const jobPath, hostPath = httpapi.PathJobs + "/:id", httpapi.PathHosts + "/:host"
 	const deploymentPath = hostPath + jobPath
@@ -26,31 +26,31 @@ func (s *Server) newAPI() *echo.Echo {
 		method, path string
 		endpoint     echo.HandlerFunc
 	}{
-		{http.MethodGet, httpapi.PathJobs, s.listJobs},
-		{http.MethodPost, httpapi.PathJobs, s.createJob},
-		{http.MethodGet, jobPath, s.readJob},
-		{http.MethodDelete, jobPath, s.removeJob},
-		{http.MethodGet, jobPath + "/status", s.readJobStatus},
-		{http.MethodGet, httpapi.PathHistory + "/:id", s.readHistory},
-		{http.MethodGet, httpapi.PathHosts, s.listHosts},
-		{http.MethodPut, hostPath, s.registerHost},
-		{http.MethodDelete, hostPath, s.deregisterHost},
-		{http.MethodGet, hostPath + "/status", s.readHostStatus},
-		{http.MethodGet, deploymentPath, s.readDeployment},
-		{http.MethodPut, deploymentPath, s.deploy},
-		{http.MethodPatch, deploymentPath, s.setGoal},
-		{http.MethodDelete, deploymentPath, s.undeploy},
-		{http.MethodGet, httpapi.PathMasters, s.listMasters},
-		{http.MethodGet, httpapi.PathVersionCheck, s.readVersionCheck},
+		{http.MethodGet, httpapi.PathJobs, m.listJobs},
+		{http.MethodPost, httpapi.PathJobs, m.createJob},
+		{http.MethodGet, jobPath, m.readJob},
+		{http.MethodDelete, jobPath, m.removeJob},
+		{http.MethodGet, jobPath + "/status", m.readJobStatus},
+		{http.MethodGet, httpapi.PathHistory + "/:id", m.readHistory},
+		{http.MethodGet, httpapi.PathHosts, m.listHosts},
+		{http.MethodPut, hostPath, m.registerHost},
+		{http.MethodDelete, hostPath, m.deregisterHost},
+		{http.MethodGet, hostPath + "/status", m.readHostStatus},
+		{http.MethodGet, deploymentPath, m.readDeployment},
+		{http.MethodPut, deploymentPath, m.deploy},
+		{http.MethodPatch, deploymentPath, m.setGoal},
+		{http.MethodDelete, deploymentPath, m.undeploy},
+		{http.MethodGet, httpapi.PathMasters, m.listMasters},
+		{http.MethodGet, httpapi.PathVersionCheck, m.readVersionCheck},
 	} {
 		e.Add(r.method, r.path, produces(typeJSON, r.endpoint))
 		if r.method == http.MethodGet {
 			e.HEAD(r.path, produces(typeJSON, r.endpoint))
 		}
 	}
-	e.Match([]string{http.MethodGet, http.MethodHead}, httpapi.PathVersion, produces(typeText, s.readVersion))
-	only(e, httpapi.PathJobStatuses, http.MethodPost, produces(typeJSON, s.readJobStatuses))
-	only(e, httpapi.PathHostStatuses, http.MethodPost, produces(typeJSON, s.readHostStatuses))
+	e.Match([]string{http.MethodGet, http.MethodHead}, httpapi.PathVersion, produces(typeText, m.readVersion))
+	only(e, httpapi.PathJobStatuses, http.MethodPost, produces(typeJSON, m.readJobStatuses))
+	only(e, httpapi.PathHostStatuses, http.MethodPost, produces(typeJSON, m.readHostStatuses))
 	only(e, "/history", "", nil)
 	return e
 }
@@ -103,13 +103,13 @@ func (s *Server) bound(next echo.HandlerFunc) echo.HandlerFunc {
 
 // checkVersion compares the client's version with the server's, whatever the path (http §1.6). The refusal has a body
 // where the original has a page.
-func (s *Server) checkVersion(next echo.HandlerFunc) echo.HandlerFunc {
+func (m *master) checkVersion(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()
-		status := s.version.Check(r.Header.Get(httpapi.HeaderVersion))
-		h.Set(httpapi.HeaderServerVersion, s.opts.Version)
+		status := m.version.Check(r.Header.Get(httpapi.HeaderVersion))
+		h.Set(httpapi.HeaderServerVersion, m.opts.Version)
 		h.Set(httpapi.HeaderVersionStatus, string(status))
-		code, message := status.Refusal(s.version)
+		code, message := status.Refusal(m.version)
 		switch {
 		case code == 0:
 			return next(c)
@@ -122,13 +122,13 @@ func (s *Server) checkVersion(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // allowOrigins lets pages of the allowed origins call the API (http §1.8, quirk 29). It forbids nothing: browsers do.
-func (s *Server) allowOrigins(next echo.HandlerFunc) echo.HandlerFunc {
+func (m *master) allowOrigins(next echo.HandlerFunc) echo.HandlerFunc {
 	const headers = "X-Requested-With,Content-Type,Accept,Origin"
 	const allowed = "OPTIONS,GET,PUT,POST,DELETE,HEAD"
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()
 		origin := r.Header.Get("Origin")
-		if origin == "" || !slices.Contains(s.opts.CORSOrigins, origin) && !slices.Contains(s.opts.CORSOrigins, "*") {
+		if origin == "" || !slices.Contains(m.opts.CORSOrigins, origin) && !slices.Contains(m.opts.CORSOrigins, "*") {
 			return next(c)
 		}
 		h.Add("Vary", "Origin")

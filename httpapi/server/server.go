@@ -1,6 +1,6 @@
-// Package server is a master's REST API over the store: it finds the endpoint, reads the request, calls the store and
-// writes the answer, with the exact statuses and bodies that Helios 0.9 clients decode (testdata/spec/2-http-api.md).
-// A second listener answers the admin port.
+// Package server is what a master and an agent say over HTTP (testdata/spec/2-http-api.md): a master's REST API over the
+// store, an agent's view of its own tasks, and the admin port of either. It finds the endpoint, reads the request, asks
+// the store or the agent and writes the answer, with the exact statuses and bodies that Helios 0.9 clients decode.
 //
 // It owns its listeners and every byte of an answer. It decides nothing about jobs and hosts: the store and the job's
 // own rules do. No token and no environment value reaches its log.
@@ -17,15 +17,11 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/helios-go/helios/httpapi"
-	"github.com/helios-go/helios/store"
 )
 
 // Bounds of what a client can make the server hold or wait for.
@@ -38,34 +34,12 @@ const (
 	shutdownTime = 30 * time.Second // for requests in flight when Run ends
 )
 
-// Options are the settings of a server. Store and Version are required.
-type Options struct {
-	Store   *store.Store
-	Version string // reported to clients and compared with theirs
-	// Addr and AdminAddr are what New listens on, HOST:PORT; port 0 takes a free one. "" does without the listener.
-	Addr, AdminAddr string
-	// Capabilities are those that jobs may add (--whitelisted-capability).
-	Capabilities []string
-	// CORSOrigins are the origins whose pages may call the API; "*" stands for all. None by default.
-	CORSOrigins []string
-	// StoreTimeout bounds what a request waits for the store in all; 30 s by default. That a store which is away fails at
-	// once is the store's own option.
-	StoreTimeout time.Duration
-	// Logger gets failed requests; nothing by default.
-	Logger zerolog.Logger
-}
-
-// Server answers the API of one master.
+// Server answers on the two ports of one process: [New] makes that of a master, [NewAgent] that of an agent.
 type Server struct {
-	opts    Options
-	version httpapi.Version
-	store   *store.Store
-	log     zerolog.Logger
-	api     *echo.Echo
-	admin   *echo.Echo
-	ports   []port
-
-	reported sync.Map // paths of the unreadable nodes in the log
+	log   zerolog.Logger
+	api   *echo.Echo
+	admin *echo.Echo
+	ports []port
 }
 
 // port is a listener and what answers on it.
@@ -74,24 +48,13 @@ type port struct {
 	handler http.Handler
 }
 
-// New makes a server and binds its listeners, so that their addresses are known. It answers only when Run runs.
-func New(opts Options) (*Server, error) {
-	version, err := httpapi.ParseVersion(opts.Version)
-	if err != nil {
-		return nil, fmt.Errorf("version of the server: %w", err)
-	}
-	if opts.Store == nil {
-		return nil, errors.New("a server needs a store")
-	}
-	if opts.StoreTimeout <= 0 {
-		opts.StoreTimeout = 30 * time.Second
-	}
-	s := &Server{opts: opts, version: version, store: opts.Store, log: opts.Logger}
-	s.api, s.admin = s.newAPI(), s.newAdmin()
+// listen binds the ports, so that their addresses are known; "" does without a listener. After an error nothing is left
+// open.
+func (s *Server) listen(addr, adminAddr string) error {
 	for _, p := range []struct {
 		addr    string
 		handler http.Handler
-	}{{opts.Addr, s.api}, {opts.AdminAddr, s.admin}} {
+	}{{addr, s.api}, {adminAddr, s.admin}} {
 		if p.addr == "" {
 			s.ports = append(s.ports, port{nil, p.handler})
 			continue
@@ -99,11 +62,11 @@ func New(opts Options) (*Server, error) {
 		l, err := net.Listen("tcp", p.addr)
 		if err != nil {
 			s.close()
-			return nil, err
+			return err
 		}
 		s.ports = append(s.ports, port{l, p.handler})
 	}
-	return s, nil
+	return nil
 }
 
 func (s *Server) close() {
