@@ -184,9 +184,8 @@ func sameID(data []byte, id string) bool {
 // when the registration is gone: host.ErrNotFound when there is no id node any more, or no place for statuses, and
 // host.ErrConflict when another id stands there.
 func (s *Store) KeepHostUp(ctx context.Context, name, id string) error {
-	watches := s.session.newWatches()
-	err := watches.run(ctx, "keeping host "+name+" up", func(ctx context.Context) error {
-		held, err := watches.get(ctx, configHostID(name))
+	err := s.session.loop(ctx, "keeping host "+name+" up", func(ctx context.Context, w *watches) error {
+		held, err := w.get(ctx, configHostID(name))
 		if errors.Is(err, zk.ErrNoNode) {
 			return backoff.Permanent(named("keep up", name, host.ErrNotFound))
 		}
@@ -196,7 +195,7 @@ func (s *Store) KeepHostUp(ctx context.Context, name, id string) error {
 		if !sameID(held.data, id) {
 			return backoff.Permanent(named("keep up", name, host.ErrConflict))
 		}
-		err = watches.ephemeral(ctx, statusHostUp(name))
+		err = w.ephemeral(ctx, statusHostUp(name))
 		if errors.Is(err, zk.ErrNoNode) {
 			return backoff.Permanent(named("keep up", name, host.ErrNotFound))
 		}

@@ -14,7 +14,7 @@ const goodbye = 2 * time.Second
 // KeepTree makes the nodes that everything else stands on, and makes them again after a reconnection should they be
 // missing. It blocks until ctx ends. For a master that does not register itself (zookeeper Q38).
 func (s *Store) KeepTree(ctx context.Context) error {
-	return s.session.newWatches().run(ctx, "making the tree", s.ensureBase)
+	return s.session.loop(ctx, "making the tree", func(ctx context.Context, _ *watches) error { return s.ensureBase(ctx) })
 }
 
 // KeepMaster does what KeepTree does and keeps the master called name registered: its up node exists while KeepMaster
@@ -24,16 +24,15 @@ func (s *Store) KeepMaster(ctx context.Context, name string) error {
 	if !legalName(name) {
 		return named("register master", name, ErrName)
 	}
-	watches := s.session.newWatches()
 	defer s.session.farewell(ctx, statusMasterUp(name))
-	return watches.run(ctx, "registering master "+name, func(ctx context.Context) error {
+	return s.session.loop(ctx, "registering master "+name, func(ctx context.Context, w *watches) error {
 		if err := s.ensureBase(ctx); err != nil {
 			return err
 		}
 		if err := s.session.ensure(ctx, statusMaster(name)); err != nil {
 			return err
 		}
-		return watches.ephemeral(ctx, statusMasterUp(name))
+		return w.ephemeral(ctx, statusMasterUp(name))
 	})
 }
 
@@ -72,7 +71,7 @@ func (s *Store) ensureBase(ctx context.Context) error {
 // ephemeral makes an ephemeral node unless it exists, and watches it (zookeeper §6.1). One that an earlier session of
 // the same process left is taken for ours: when that session ends, the watch rings and the node is made anew.
 func (w *watches) ephemeral(ctx context.Context, path string) error {
-	err := w.session.create(ctx, path, nil, zk.FlagEphemeral)
+	err := w.session.createUnhurried(ctx, path)
 	if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 		return err
 	}
@@ -83,11 +82,20 @@ func (w *watches) ephemeral(ctx context.Context, path string) error {
 	return err
 }
 
+// createUnhurried creates an ephemeral node and, when ctx ends, waits for the answer for a little longer: a creation
+// that was left behind could come after the farewell.
+func (s *session) createUnhurried(ctx context.Context, path string) error {
+	patient, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(goodbye, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(patient, func() { timer.Stop() })
+	})()
+	return s.create(patient, path, nil, zk.FlagEphemeral)
+}
+
 // farewell deletes an ephemeral node at the end of ctx, so that nobody need wait for the session's.
 func (s *session) farewell(ctx context.Context, path string) {
-	if !s.state().up {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
 	if err := s.remove(ctx, path); err != nil && !errors.Is(err, ErrClosed) {

@@ -20,6 +20,7 @@ const (
 	maxReply      = 64 << 20 // bytes; a longer one is no reply of ZooKeeper's
 	reconnectWait = 500 * time.Millisecond
 	retryWait     = 200 * time.Millisecond
+	settleWait    = 50 * time.Millisecond
 )
 
 // session is the connection to ZooKeeper. It knows of nodes only that their paths begin at chroot.
@@ -46,6 +47,8 @@ type session struct {
 	bells     map[chan struct{}]struct{}
 	transport net.Conn    // the newest connection
 	granting  *time.Timer // closes transport unless a session is granted in time
+	met       bool        // there was a connection before
+	settling  *time.Timer // announces the connection; nil for none, and for one that was announced
 }
 
 // link is the state of the connection between two changes.
@@ -142,12 +145,9 @@ func (s *session) noticed(event zk.Event) {
 	switch event.State {
 	case zk.StateHasSession:
 		s.granting.Stop()
-		s.change(true)
-		s.log.Info().Str("server", event.Server).Msg("connected to zookeeper")
-		for bell := range s.bells {
-			ring(bell)
-		}
+		s.settle(event.Server)
 	case zk.StateDisconnected:
+		s.settling = nil
 		if s.link.up {
 			s.change(false)
 			if s.closed {
@@ -158,6 +158,31 @@ func (s *session) noticed(event zk.Event) {
 	case zk.StateExpired:
 		s.log.Warn().Msg("zookeeper session expired")
 	}
+}
+
+// settle announces a connection. All but the first are announced a little later: the library is about to set its watches
+// again, from the zxid of the last answer, which it reads unguarded. An answer to one of us would come in its way, and
+// make it overlook what happened while the connection was lost. s.mu is held.
+func (s *session) settle(server string) {
+	wait := settleWait
+	if !s.met {
+		s.met, wait = true, 0
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.settling != timer || s.closed {
+			return
+		}
+		s.settling = nil
+		s.change(true)
+		s.log.Info().Str("server", server).Msg("connected to zookeeper")
+		for bell := range s.bells {
+			ring(bell)
+		}
+	})
+	s.settling = timer
 }
 
 // change records a new state of the connection. s.mu is held.

@@ -40,13 +40,12 @@ func (s *Store) WatchTasks(ctx context.Context, hostName string, changed func(Ta
 		return named("watch tasks of", hostName, ErrName)
 	}
 	var (
-		watches = s.session.newWatches()
-		told    bool
-		mark    Mark
-		known   map[string]taskNode
+		told  bool
+		mark  Mark
+		known map[string]taskNode
 	)
-	return watches.run(ctx, "reading the tasks of "+hostName, func(ctx context.Context) error {
-		now, fresh, err := watches.tasks(ctx, hostName, known)
+	return s.session.loop(ctx, "reading the tasks of "+hostName, func(ctx context.Context, w *watches) error {
+		now, fresh, err := w.tasks(ctx, hostName, known)
 		if err != nil {
 			return err
 		}

@@ -20,36 +20,22 @@ const (
 	maxBackOff  = 30 * time.Second
 )
 
-// watches turns the library's watch channels into one doorbell. It remembers which nodes are watched already: the
-// library keeps a channel until its event comes, so that watching the same node at each reading would pile them up.
-type watches struct {
-	session *session
-	bell    chan struct{}
-	waiters sync.WaitGroup
-
-	mu    sync.Mutex // guards armed
-	armed map[string]bool
-}
-
-func (s *session) newWatches() *watches {
-	return &watches{session: s, bell: make(chan struct{}, 1), armed: make(map[string]bool)}
-}
-
-// run calls pass again and again until ctx ends, or pass fails with a permanent error: at once, when a watch or a new
+// loop calls pass again and again until ctx ends, or pass fails with a permanent error: at once, when a watch or a new
 // connection rings, at times without any reason, and with growing pauses while pass fails (zookeeper §6.2). The first
-// failure of a row is logged. ctx of pass ends with run, and so do the watches that pass sets.
-func (w *watches) run(ctx context.Context, what string, pass func(ctx context.Context) error) error {
-	defer w.waiters.Wait()
+// failure of a row is logged. The watches that pass sets end with loop.
+func (s *session) loop(ctx context.Context, what string, pass func(ctx context.Context, w *watches) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	w := &watches{session: s, bell: make(chan struct{}, 1), done: ctx.Done(), armed: make(map[string]bool)}
+	defer w.waiters.Wait()
 	defer cancel()
-	connections := w.session.subscribe(ctx)
+	connections := s.subscribe(ctx)
 	pauses := &backoff.ExponentialBackOff{
 		InitialInterval: minBackOff, MaxInterval: maxBackOff, Multiplier: 2, RandomizationFactor: 0.25,
 	}
 	failing := false
 	for {
 		wait := resyncEvery + rand.N(resyncEvery/4)
-		err := pass(ctx)
+		err := pass(ctx, w)
 		switch final, permanent := errors.AsType[*backoff.PermanentError](err); {
 		case permanent:
 			return final.Unwrap()
@@ -60,11 +46,11 @@ func (w *watches) run(ctx context.Context, what string, pass func(ctx context.Co
 		case err != nil:
 			wait = pauses.NextBackOff()
 			if !failing {
-				w.session.log.Warn().Err(err).Msg(what + " will be tried again")
+				s.log.Warn().Err(err).Msg(what + " will be tried again")
 			}
 			failing = true
 		case failing:
-			w.session.log.Info().Msg(what + " succeeded")
+			s.log.Info().Msg(what + " succeeded")
 			failing = false
 			pauses.Reset()
 		}
@@ -73,28 +59,40 @@ func (w *watches) run(ctx context.Context, what string, pass func(ctx context.Co
 		case <-w.bell:
 		case <-connections:
 		case <-timer.C:
-		case <-w.session.closing.Done():
+		case <-s.closing.Done():
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if w.session.closing.Err() != nil {
-			return ErrClosed
-		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if s.closing.Err() != nil {
+			return ErrClosed
 		}
 	}
 }
 
+// watches turns the library's watch channels into one doorbell. It remembers which nodes are watched already: the
+// library keeps a channel until its event comes, so that watching the same node at each reading would pile them up.
+type watches struct {
+	session *session
+	bell    chan struct{}
+	done    <-chan struct{} // closed when nobody listens any more
+	waiters sync.WaitGroup
+
+	mu    sync.Mutex // guards armed
+	armed map[string]bool
+}
+
 // arm makes the bell ring at the event of a watch on path, which is then no longer watched.
-func (w *watches) arm(ctx context.Context, key string, events <-chan zk.Event) {
+func (w *watches) arm(key string, events <-chan zk.Event) {
 	w.mu.Lock()
 	w.armed[key] = true
 	w.mu.Unlock()
 	w.waiters.Go(func() {
 		select {
 		case <-events:
-		case <-ctx.Done():
+		case <-w.done:
 			return
 		}
 		w.mu.Lock()
@@ -164,7 +162,7 @@ func watched[T any](ctx context.Context, w *watches, key string, request func(*z
 		return reading{answer, events}, err
 	})
 	if err == nil {
-		w.arm(ctx, key, r.events)
+		w.arm(key, r.events)
 	}
 	return r.answer, err
 }

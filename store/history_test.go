@@ -1,0 +1,113 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+)
+
+func TestNewestThirtyEventsAreKept(t *testing.T) {
+	s := open(t, Options{Servers: storetest.Start(t)})
+	j := sample("web")
+	must(t, s.CreateJob(t.Context(), j))
+	const first = 1_700_000_000_000
+	for i := range int64(50) {
+		must(t, s.AppendHistory(t.Context(), "h1", first+i, job.TaskStatus{Job: j, State: job.Running}))
+	}
+	events, err := s.History(t.Context(), j.ID)
+	if err != nil || len(events) != 30 || events[0].Timestamp != first+20 || events[29].Timestamp != first+49 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+func TestEventsOfOneMillisecondAreAllKept(t *testing.T) {
+	s := open(t, Options{Servers: storetest.Start(t)})
+	j := sample("web")
+	must(t, s.CreateJob(t.Context(), j))
+	for _, state := range []job.State{job.Creating, job.Starting, job.Starting, job.Running} { // one of them twice
+		must(t, s.AppendHistory(t.Context(), "h1", 1000, job.TaskStatus{Job: j, State: state}))
+	}
+	events, err := s.History(t.Context(), j.ID)
+	var got []string
+	for _, e := range events {
+		got = append(got, fmt.Sprint(e.Timestamp, e.Status.State))
+	}
+	if want := "[1000CREATING 1001STARTING 1002RUNNING]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestHistoryOfAllHostsIsInOrderOfTime(t *testing.T) {
+	var log buffer
+	s := open(t, Options{Servers: storetest.Start(t), Logger: zerolog.New(&log).Level(zerolog.ErrorLevel)})
+	j := sample("web")
+	must(t, s.CreateJob(t.Context(), j))
+	if events, err := s.History(t.Context(), j.ID); err != nil || len(events) != 0 {
+		t.Errorf("got %v, %v", events, err)
+	}
+	for i, name := range []string{"h2", "h1", "h3", "h1"} {
+		must(t, s.AppendHistory(t.Context(), name, int64(10-i), job.TaskStatus{Job: j, State: job.Running}))
+	}
+	must(t, s.session.create(t.Context(), historyEvent(j.ID, "h1", 5), []byte("garbage"), 0))
+	must(t, s.session.create(t.Context(), childOf(historyEvents(j.ID, "h1"), "noon"), nil, 0))
+	for _, c := range []struct {
+		hosts []string
+		want  string
+	}{
+		{nil, "7h1 8h3 9h1 10h2 "},
+		{[]string{"h1"}, "7h1 9h1 "},
+		{[]string{"h4", "a/b"}, ""},
+	} {
+		events, err := s.History(t.Context(), j.ID, c.hosts...)
+		var got strings.Builder
+		for _, e := range events {
+			fmt.Fprint(&got, e.Timestamp, *e.Host, " ")
+		}
+		if err != nil || got.String() != c.want {
+			t.Errorf("%v: got %q, %v, want %q", c.hosts, got.String(), err, c.want)
+		}
+	}
+	if !strings.Contains(log.String(), historyEvent(j.ID, "h1", 5)) {
+		t.Errorf("the unreadable event is not in the log: %s", log.String())
+	}
+}
+
+func TestEventWhoseAnswerIsLostIsWrittenOnce(t *testing.T) {
+	t.Parallel()
+	l := new(links)
+	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial})
+	j := sample("web")
+	must(t, s.CreateJob(t.Context(), j))
+	must(t, s.AppendHistory(t.Context(), "h1", 1, job.TaskStatus{Job: j, State: job.Creating}))
+	l.loseAnswer(opCreate, nil)
+	must(t, s.AppendHistory(t.Context(), "h1", 2, job.TaskStatus{Job: j, State: job.Running}))
+	if events, err := s.History(t.Context(), j.ID); err != nil || len(events) != 2 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+func TestEventOfANamelessHostIsRefused(t *testing.T) {
+	s := open(t, Options{Servers: storetest.Start(t)})
+	if err := s.AppendHistory(t.Context(), "a/b", 1, job.TaskStatus{Job: sample("web")}); !errors.Is(err, ErrName) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHistoryGoesWithItsJob(t *testing.T) {
+	s := open(t, Options{Servers: storetest.Start(t)})
+	j := sample("web")
+	must(t, s.CreateJob(t.Context(), j))
+	for i := range int64(3) {
+		must(t, s.AppendHistory(t.Context(), "h1", i, job.TaskStatus{Job: j, State: job.Running}))
+	}
+	must(t, s.RemoveJob(t.Context(), j.ID, ""))
+	if exists, err := s.session.exists(t.Context(), historyJob(j.ID)); exists || err != nil {
+		t.Errorf("history is left: %v, %v", exists, err)
+	}
+}

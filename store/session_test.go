@@ -1,0 +1,251 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/helios-go/helios/store/storetest"
+)
+
+func TestConnectStringIsTakenApart(t *testing.T) {
+	for _, c := range []struct {
+		text      string
+		addresses []string
+		chroot    string
+		ok        bool
+	}{
+		{"h1", []string{"h1:2181"}, "", true},
+		{"h1:1,h2", []string{"h1:1", "h2:2181"}, "", true},
+		{" h1 , ,h2:3 ", []string{"h1:2181", "h2:3"}, "", true},
+		{"h1:1,h2:2/a/b", []string{"h1:1", "h2:2"}, "/a/b", true},
+		{"h1:1/", []string{"h1:1"}, "", true},
+		{"h1:1/a/", []string{"h1:1"}, "/a", true},
+		{"[::1]:1,[::2]", []string{"[::1]:1", "[::2]:2181"}, "", true},
+		{"", nil, "", false},
+		{"/a", nil, "", false},
+		{"h1/a//b", nil, "", false},
+		{"h1/../b", nil, "", false},
+	} {
+		addresses, chroot, err := parseServers(c.text)
+		if (err == nil) != c.ok || c.ok && (!slices.Equal(addresses, c.addresses) || chroot != c.chroot) {
+			t.Errorf("parseServers(%q) = %q, %q, %v", c.text, addresses, chroot, err)
+		}
+	}
+}
+
+func TestServersAreTriedInTurnWithAPauseAfterEachRoundAndEachLoss(t *testing.T) {
+	var s servers
+	must(t, s.Init([]string{"a", "b"}))
+	var got []string
+	next := func() {
+		address, pause := s.Next()
+		got = append(got, fmt.Sprint(address, pause))
+	}
+	next()
+	next()
+	next()
+	s.Connected()
+	next()
+	next()
+	next()
+	want := []string{"afalse", "bfalse", "atrue", "btrue", "afalse", "btrue"}
+	if !slices.Equal(got, want) {
+		t.Errorf("tried %v, want %v", got, want)
+	}
+}
+
+func TestUnresolvableServerIsToleratedBesideOneThatWorks(t *testing.T) {
+	s := open(t, Options{Servers: "no.such.host.invalid:2181," + storetest.Start(t), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if host, _, _ := net.SplitHostPort(address); host == "no.such.host.invalid" {
+			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}})
+	if _, err := s.Hosts(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServerThatAcceptsAndSaysNothingIsGivenUp(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer silent.Close()
+	s := open(t, Options{Servers: silent.Addr().String() + "," + storetest.Start(t), ConnectTimeout: 3 * time.Second})
+	storetest.Eventually(t, 10*time.Second, func() error { // whichever of the two comes first
+		_, err := s.Hosts(t.Context())
+		return err
+	})
+}
+
+func TestChrootStandsForTheRoot(t *testing.T) {
+	address := storetest.Start(t)
+	whole := open(t, Options{Servers: address})
+	must(t, whole.session.create(t.Context(), "/prefix", nil, 0))
+	s := open(t, Options{Servers: address + "/prefix"})
+	deployed(t, s, sample("web", 80))
+	if n, err := whole.session.get(t.Context(), "/prefix"+configHostID("h1")); err != nil || string(n.data) != "id1" {
+		t.Errorf("id %q, %v", n.data, err)
+	}
+}
+
+func TestWritingBelowAChrootThatIsMissingFails(t *testing.T) {
+	s := open(t, Options{Servers: storetest.Start(t) + "/missing"})
+	if err := s.RegisterHost(t.Context(), "h1", "id1"); !errors.Is(err, zk.ErrNoNode) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRequestWithoutZooKeeperEndsWithTheConnectTimeout(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{Servers: "127.0.0.1:1", ConnectTimeout: 100 * time.Millisecond})
+	begin := time.Now()
+	_, err := s.Hosts(t.Context())
+	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took < 50*time.Millisecond || took > 5*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
+func TestRequestEndsWithItsContextWhileZooKeeperIsAway(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{Servers: "127.0.0.1:1"})
+	because := errors.New("enough")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, because)
+	defer cancel()
+	if _, err := s.Hosts(ctx); !errors.Is(err, because) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRequestFailsAtOnceWhenZooKeeperHasBeenAwayForLong(t *testing.T) {
+	t.Parallel()
+	l := new(links)
+	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial, FailFast: 200 * time.Millisecond})
+	if _, err := s.Hosts(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.cut(true)
+	begin := time.Now()
+	_, err := s.Hosts(t.Context())
+	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took > 2*time.Second {
+		t.Errorf("first: %v after %v", err, took)
+	}
+	begin = time.Now()
+	_, err = s.Hosts(t.Context())
+	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took > 100*time.Millisecond {
+		t.Errorf("second: %v after %v", err, took)
+	}
+	if s.Connected() {
+		t.Error("connected")
+	}
+	l.cut(false)
+	storetest.Eventually(t, 10*time.Second, func() error {
+		_, err := s.Hosts(t.Context())
+		return err
+	})
+}
+
+func TestRequestIsRepeatedAfterAReconnection(t *testing.T) {
+	t.Parallel()
+	l := new(links)
+	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial})
+	must(t, s.RegisterHost(t.Context(), "h1", "id1"))
+	l.cut(false)
+	if names, err := s.Hosts(t.Context()); err != nil || !slices.Equal(names, []string{"h1"}) {
+		t.Errorf("hosts %v, %v", names, err)
+	}
+}
+
+func TestClosedStoreAnswersAtOnce(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Options{Servers: "127.0.0.1:1"})
+	must(t, err)
+	s.Close()
+	if _, err := s.Hosts(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.KeepMaster(t.Context(), "m1"); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCallsUnderWayEndWhenTheStoreCloses(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Options{Servers: "127.0.0.1:1"})
+	must(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Hosts(context.Background())
+		done <- err
+	}()
+	s.Close()
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConnectionsRingAtEachConnection(t *testing.T) {
+	t.Parallel()
+	l := new(links)
+	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial})
+	bell := s.Connections(t.Context())
+	for range 2 {
+		select {
+		case <-bell:
+		case <-time.After(10 * time.Second):
+			t.Fatal("no connection")
+		}
+		l.cut(false)
+	}
+}
+
+func TestTooLargeRequestIsRefusedWithoutLosingTheConnection(t *testing.T) {
+	s := open(t, Options{Servers: storetest.Start(t)})
+	must(t, s.RegisterHost(t.Context(), "h1", "id1"))
+	j := sample("web")
+	j.Env = map[string]string{"A": string(make([]byte, 2_000_000))}
+	if err := s.CreateJob(t.Context(), j); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("create job: %v", err)
+	}
+	if err := s.PutLabels(t.Context(), "h1", j.Env); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("put labels: %v", err)
+	}
+	if !s.Connected() {
+		t.Error("connection lost")
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, opts := range []Options{{}, {Servers: "/a"}, {Servers: "h", FailFast: -1}, {Servers: "h", SessionTimeout: -1}} {
+		if s, err := Open(opts); err == nil {
+			s.Close()
+			t.Errorf("%+v: no error", opts)
+		}
+	}
+}
+
+func TestLossOfConnectionIsToldFromRefusals(t *testing.T) {
+	for _, err := range []error{
+		zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrSessionExpired, zk.ErrSessionMoved, net.ErrClosed,
+		&net.OpError{Op: "write", Err: errors.New("broken pipe")},
+	} {
+		if !connectionLost(fmt.Errorf("get: %w", err)) {
+			t.Errorf("%v is no loss of connection", err)
+		}
+	}
+	for _, err := range []error{
+		nil, zk.ErrNoNode, zk.ErrNodeExists, zk.ErrBadVersion, zk.ErrNotEmpty, zk.ErrNoAuth, zk.ErrInvalidPath,
+		context.DeadlineExceeded, context.Canceled, ErrUnavailable,
+	} {
+		if connectionLost(err) {
+			t.Errorf("%v is a loss of connection", err)
+		}
+	}
+}
