@@ -452,6 +452,42 @@ func TestAnImageThatNoRegistryHasIsMissingUntilItIsPushed(t *testing.T) {
 	w.done(nil)
 }
 
+func TestAPullFromARegistryThatHangsFails(t *testing.T) {
+	t.Parallel()
+	// It takes connections and requests and never answers.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hanging sync.WaitGroup
+	hanging.Go(func() {
+		var conns []net.Conn
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				break
+			}
+			conns = append(conns, conn)
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+	})
+	defer hanging.Wait()
+	defer listener.Close()
+	w := newWorld(t, &job.Job{Image: new(listener.Addr().String() + "/helios/hangs:1")})
+	w.begin(job.Start)
+	_, began := w.reach(0, job.PullingImage)
+	failed, ended := w.reach(0, job.Failed)
+	if took := ended.Sub(began); failed.Throttled != job.ImagePullFailed || took > 40*time.Second {
+		t.Errorf("throttled %s after %s: %s", failed.Throttled, took, failed.ContainerError)
+	} else {
+		t.Logf("failed after %s: %s", took, failed.ContainerError)
+	}
+	w.super.SetGoal(job.Undeploy)
+	w.done(nil)
+}
+
 func TestAContainerOfTheOriginalIsAdoptedByName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, &job.Job{Command: []string{"sleep", "60"}})
