@@ -30,6 +30,7 @@ func (c checked) Run() int {
 		_ = flag.Set("test.parallel", "8") // whole processes mostly wait
 	}
 	code := c.M.Run()
+	cleanUpLasting()
 	os.RemoveAll(buildDir)
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
