@@ -15,12 +15,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/helios-go/helios/httpapi/server"
 	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/host"
@@ -48,6 +50,8 @@ type Options struct {
 	Env map[string]string
 	// Labels are the labels of the host.
 	Labels map[string]string
+	// Addr and AdminAddr are what New listens on for HTTP requests, host:port; port 0 takes a free one. "" does without.
+	Addr, AdminAddr string
 	// TTL is how long another agent's hold on the host name lasts after its last report; nil means ten minutes.
 	TTL *time.Duration
 	// DisableHistory leaves the history of tasks unwritten.
@@ -71,6 +75,8 @@ type Agent struct {
 	reconciler *reconciler
 	registrar  *registrar
 	publisher  *publisher
+	attempts   *attempts
+	server     *server.Server
 	reap       chan struct{} // rings when strays may be looked for
 	log        zerolog.Logger
 }
@@ -102,7 +108,9 @@ func New(opts Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, dir: dir, engine: engine, reap: make(chan struct{}, 1), log: log}
+	a := &Agent{
+		opts: opts, dir: dir, engine: engine, reap: make(chan struct{}, 1), attempts: newAttempts(time.Now()), log: log,
+	}
 	_, err = os.Stat("/.dockerenv") // an agent in a container finds published ports elsewhere
 	a.prober = &health.Prober{Host: engine.Endpoint().Address, Inside: err == nil && engine.Endpoint().Socket, Exec: engine.Exec}
 	if err := a.open(ports); err != nil {
@@ -148,7 +156,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 			}
 		},
 		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor),
-		wishes: wishes, executions: executions,
+		told: wishes.tasks, wishes: wishes, executions: executions,
 	}
 	started := time.Now()
 	a.publisher = &publisher{
@@ -163,8 +171,20 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 		store: a.store, host: a.opts.Name, id: a.id, ttl: *a.opts.TTL, log: a.log,
 		memory: memory, duties: a.duties(),
 	}
+	a.server, err = server.NewAgent(server.AgentOptions{
+		Addr: a.opts.Addr, AdminAddr: a.opts.AdminAddr,
+		Tasks: a.reconciler.tasks, Statuses: a.statuses.all, Health: a.health, Logger: a.log,
+	})
+	if err != nil {
+		a.store.Close()
+		return err
+	}
 	return nil
 }
+
+// Addr is the address of the agent's API, AdminAddr of its admin port; nil without a listener.
+func (a *Agent) Addr() net.Addr      { return a.server.Addr() }
+func (a *Agent) AdminAddr() net.Addr { return a.server.AdminAddr() }
 
 // duties is what only a registered agent does: following the host's tasks and writing about the host. One that is
 // refused leaves both to the agent that holds the name (zookeeper Q2).
@@ -189,11 +209,18 @@ func (a *Agent) duties() []func(context.Context) error {
 // Run works until ctx ends, and then takes the host's up node away and leaves every container running. It returns nil
 // after an orderly end.
 func (a *Agent) Run(ctx context.Context) error {
-	a.log.Info().Str("id", a.id).Str("version", a.opts.Version).Str("state", a.opts.StateDir).
-		Str("docker", a.engine.Endpoint().URL).Msg("agent starts")
+	starts := a.log.Info().Str("id", a.id).Str("version", a.opts.Version).Str("state", a.opts.StateDir).
+		Str("docker", a.engine.Endpoint().URL)
+	if a.Addr() != nil {
+		starts = starts.Stringer("http", a.Addr())
+	}
+	if a.AdminAddr() != nil {
+		starts = starts.Stringer("admin", a.AdminAddr())
+	}
+	starts.Msg("agent starts")
 	var parts sync.WaitGroup
 	for _, run := range []func(context.Context) error{
-		a.engine.Run, a.reconciler.run, a.registrar.run, a.reapStrays,
+		a.serve, a.engine.Run, a.reconciler.run, a.registrar.run, a.reapStrays, a.judgeDocker,
 	} {
 		parts.Go(func() { _ = run(ctx) }) // each ends with ctx and logs its own troubles
 	}
@@ -206,10 +233,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
+// serve answers HTTP requests. The tasks do not depend on it.
+func (a *Agent) serve(ctx context.Context) error {
+	if err := a.server.Run(ctx); err != nil {
+		a.log.Error().Err(err).Msg("HTTP requests are no longer answered")
+	}
+	return nil
+}
+
 // supervise makes the supervisor of a task.
 func (a *Agent) supervise(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 	return supervisor.New(supervisor.Options{
-		Engine: a.engine, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
+		Engine: counted{a.engine, a.attempts}, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
 		Host: a.opts.Name, Agent: a.id, Env: a.opts.Env, Report: a.report, Probe: a.probe, Logger: a.log,
 	})
 }

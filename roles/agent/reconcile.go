@@ -39,6 +39,7 @@ type reconciler struct {
 
 	mu      sync.Mutex // guards what stands below
 	reading *store.Tasks
+	told    map[job.ID]job.Task // the tasks of wishes, for those who ask
 	running map[job.ID]*supervisor.Supervisor
 	ended   []job.ID
 
@@ -54,6 +55,13 @@ func (r *reconciler) observe(tasks store.Tasks) {
 	r.reading = &tasks
 	r.mu.Unlock()
 	ring(r.bell)
+}
+
+// tasks are what this host believes it is told to do; they are not changed.
+func (r *reconciler) tasks() map[job.ID]job.Task {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told
 }
 
 // owns tells whether a running container belongs to a task of this agent.
@@ -187,6 +195,9 @@ func (r *reconciler) remember(wished wishes) error {
 		}
 	}
 	r.wishes = wished
+	r.mu.Lock()
+	r.told = wished.tasks
+	r.mu.Unlock()
 	return nil
 }
 

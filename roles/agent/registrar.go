@@ -24,6 +24,22 @@ type registrar struct {
 	log    zerolog.Logger
 	// duties are done while the host is registered.
 	duties []func(context.Context) error
+
+	mu      sync.Mutex // guards refusal
+	refusal string     // why the store does not take the host, in words; "" if it does, or was not asked yet
+}
+
+// refused tells why the host is not registered, though the store could be asked; "" if it is.
+func (r *registrar) refused() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refusal
+}
+
+func (r *registrar) setRefusal(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refusal = text
 }
 
 // run registers, keeps the host up, and registers again whenever that is lost, until ctx ends.
@@ -38,6 +54,7 @@ func (r *registrar) run(ctx context.Context) error {
 		case err == nil:
 			backoff.Reset()
 			said = ""
+			r.setRefusal("")
 			r.log.Info().Msg("registered")
 			if err := r.memory.change(func(m *remembered) { m.Hosts = &reg.Hosts }); err != nil {
 				r.log.Error().Err(err).Msg("registration cannot be remembered")
@@ -50,6 +67,9 @@ func (r *registrar) run(ctx context.Context) error {
 		case reason(err) != said:
 			said = reason(err)
 			r.log.Warn().Err(err).Msg(said)
+			if errors.Is(err, store.ErrDeregistered) || errors.Is(err, host.ErrConflict) {
+				r.setRefusal(said)
+			}
 		}
 		if !sleep(ctx, backoff.Next()) {
 			return context.Cause(ctx)

@@ -102,6 +102,19 @@ func (s *statuses) last(id job.ID) (job.TaskStatus, bool) {
 	return status, true
 }
 
+// all are the newest statuses of all tasks.
+func (s *statuses) all() (map[job.ID]job.TaskStatus, error) {
+	all := make(map[job.ID]job.TaskStatus)
+	for id, data := range s.snapshot() {
+		var status job.TaskStatus
+		if err := document.Read(data, status.JSON()); err != nil {
+			return nil, fmt.Errorf("status of %s: %w", id, err)
+		}
+		all[id] = status
+	}
+	return all, nil
+}
+
 // snapshot is the whole local state.
 func (s *statuses) snapshot() map[job.ID][]byte {
 	s.mu.Lock()
