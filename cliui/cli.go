@@ -39,8 +39,12 @@ type Options struct {
 	// Roles are the other programs in the binary, for the help: only their name
 	// and summary count.
 	Roles []Command
-
-	retryDelay time.Duration // shortens waits in tests
+	// Dir is where relative names of files begin; empty means the directory
+	// of the process.
+	Dir string
+	// RetryDelay is the wait between two rounds over the masters; 0 means that
+	// of the original, 5 s.
+	RetryDelay time.Duration
 }
 
 // dockerVersion is the engine that the original names as tested. Tools read
@@ -135,7 +139,7 @@ func (s *session) app() *cli.App {
 			Name:     c.Name,
 			Usage:    c.Summary,
 			Flags:    Flags(c.Options),
-			Hidden:   c.run == nil,
+			Hidden:   !c.known(),
 			HideHelp: true,
 			Action:   func(flags *cli.Context) error { return s.command(c, flags) },
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -154,7 +155,7 @@ func (k *call) jobFile(path string) (*job.Job, error) {
 	if path == "-" {
 		text, err = k.stdin()
 	} else {
-		text, err = readRegular(path)
+		text, err = readRegular(k.file(path))
 	}
 	if err != nil {
 		return nil, originalf("Cannot read file %s", path)
@@ -167,6 +168,14 @@ func (k *call) jobFile(path string) (*job.Job, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return j, nil
+}
+
+// file is where a file that the command line names is.
+func (k *call) file(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(k.opts.Dir, path)
 }
 
 // readRegular reads a regular file, up to one byte more than a document may

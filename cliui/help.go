@@ -52,7 +52,7 @@ func (s *Syntax) Help(c *Command) string {
 	if len(s.Commands) > 0 {
 		b.WriteString("\ncommands:\n")
 		for i := range s.Commands {
-			if s.Commands[i].run != nil {
+			if s.Commands[i].known() {
 				entry(&b, s.Commands[i].Name, s.Commands[i].Summary)
 			}
 		}

@@ -157,7 +157,7 @@ func had(step clitest.Step) bool {
 	for _, word := range words {
 		if c := clientSyntax(nil).command(word); c != nil {
 			registered := step.Scenario == "15-misc" && step.Step == 20 // shows hosts that register has made
-			return c.run != nil && c.Name != "history" && !registered
+			return c.known() && c.Name != "history" && !registered
 		}
 	}
 	return true
@@ -181,7 +181,7 @@ func run(t *testing.T, args []string, env map[string]string, stdin string, chang
 		User:       "root",
 		ResolvConf: "/nonexistent",
 		Location:   location,
-		retryDelay: time.Millisecond,
+		RetryDelay: time.Millisecond,
 	}
 	for _, c := range change {
 		c(&opts)

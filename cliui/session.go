@@ -54,10 +54,11 @@ func newSession(opts Options) *session {
 // call is one command on one target.
 type call struct {
 	*session
-	flags  *cli.Context
-	target target
-	client *client.Client
-	json   bool
+	flags   *cli.Context
+	target  target
+	masters []string // its endpoints
+	client  *client.Client
+	json    bool
 }
 
 // operand is the i-th positional argument, empty if it was not given.
@@ -71,7 +72,7 @@ func (k *call) operands(i int) []string {
 
 // command runs one command on all its targets.
 func (s *session) command(c *Command, flags *cli.Context) error {
-	if c.run == nil {
+	if !c.known() {
 		return fmt.Errorf("helios: this version does not have the command %s", c.Name)
 	}
 	targets, err := s.targets(flags)
@@ -82,21 +83,38 @@ func (s *session) command(c *Command, flags *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.each(flags, targets, func(k *call, masters []string) error {
-		options := options
-		options.Masters, options.Refresh = masters, k.target.refresh(s)
-		if k.client, err = client.New(options); err != nil {
+	if c.together == nil {
+		return s.each(flags, targets, options, c.run)
+	}
+	var calls []*call
+	for _, t := range targets {
+		k, err := s.open(flags, t, options)
+		if err != nil {
 			return err
 		}
 		defer k.client.Close()
-		return c.run(flags.Context, k)
-	})
+		calls = append(calls, k)
+	}
+	return c.together(flags.Context, calls)
 }
 
-// each resolves one target after the other and calls do with what was found.
-// Several targets are set apart in the output; one that fails does not keep
-// the others from being tried (5-cli §4.4, Q6, Q7).
-func (s *session) each(flags *cli.Context, targets []target, do func(*call, []string) error) error {
+// open makes ready to ask the masters of a target. The call says which they
+// are, also beside an error.
+func (s *session) open(flags *cli.Context, t target, options client.Options) (*call, error) {
+	k := &call{session: s, flags: flags, target: t, json: flags.Bool("json")}
+	var err error
+	if k.masters, err = t.resolve(flags.Context, s); err != nil || len(k.masters) == 0 {
+		return k, errors.Join(originalf("Failed to resolve helios master in %s", t), flags.Context.Err())
+	}
+	options.Masters, options.Refresh = k.masters, t.refresh(s)
+	k.client, err = client.New(options)
+	return k, err
+}
+
+// each runs a command on one target after the other. Several targets are set
+// apart in the output; one that fails does not keep the others from being
+// tried (5-cli §4.4, Q6, Q7).
+func (s *session) each(flags *cli.Context, targets []target, options client.Options, run func(context.Context, *call) error) error {
 	json, several := flags.Bool("json"), len(targets) > 1
 	var failed error
 	if json && several {
@@ -104,22 +122,21 @@ func (s *session) each(flags *cli.Context, targets []target, do func(*call, []st
 	}
 	for i, t := range targets {
 		ctx := flags.Context
-		masters, err := t.resolve(ctx, s)
-		if err != nil || len(masters) == 0 {
-			err = errors.Join(originalf("Failed to resolve helios master in %s", t), ctx.Err())
-		}
+		k, err := s.open(flags, t, options)
 		inner := *s
 		written := &counter{Writer: s.out.Out}
 		inner.out.Out = written
+		k.session = &inner
 		switch {
 		case several && json:
 			fmt.Fprintf(s.out.Out, "%s: \n", document.Compact(document.Text(&t.name)))
 		case several:
-			head := fmt.Sprintf("%s (%s)", t.name, listText(masters))
+			head := k.title()
 			fmt.Fprintf(s.out.Out, "%s\n%s\n", head, strings.Repeat("-", term.Length(head)))
 		}
 		if err == nil {
-			err = do(&call{session: &inner, flags: flags, target: t, json: json}, masters)
+			err = run(ctx, k)
+			k.client.Close()
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -148,6 +165,9 @@ func (s *session) each(flags *cli.Context, targets []target, do func(*call, []st
 	}
 	return failed
 }
+
+// title is what sets one of several targets apart.
+func (k *call) title() string { return fmt.Sprintf("%s (%s)", k.target.name, listText(k.masters)) }
 
 // counter counts what is written through it.
 type counter struct {
@@ -182,7 +202,7 @@ func (s *session) clientOptions(flags *cli.Context) (client.Options, error) {
 		Version:      s.opts.Version,
 		Timeout:      cmp.Or(timeout, forever),
 		RetryTimeout: max(retry, 0),
-		RetryDelay:   s.opts.retryDelay,
+		RetryDelay:   s.opts.RetryDelay,
 		Warn:         s.warn,
 		Resolver:     s.opts.Resolver,
 	}

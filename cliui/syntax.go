@@ -25,8 +25,13 @@ type Command struct {
 	Options  []Option
 	Operands []Operand
 
-	run func(context.Context, *call) error // nil: this version does not have the command
+	// One of the two is set, or this version does not have the command.
+	run      func(context.Context, *call) error   // on one target after the other
+	together func(context.Context, []*call) error // on all targets at once
 }
+
+// known says whether this version has the command.
+func (c *Command) known() bool { return c.run != nil || c.together != nil }
 
 // Takes says how many values follow an option.
 type Takes int

@@ -76,6 +76,14 @@ func TestMissingThingsAreErrorsThatSayWhichKind(t *testing.T) {
 	}
 }
 
+func TestHostsOfWhichNothingIsSaidAreLeftOut(t *testing.T) {
+	c := newClient(t, Options{Masters: []string{newMaster(t, says(200, `{"a":null,"b":{"status":"UP","jobs":{},"statuses":{}}}`)).URL}})
+	got, err := c.HostStatuses(t.Context(), []string{"a", "b"}, "")
+	if _, known := got["b"]; err != nil || !known || len(got) != 1 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestRegistrationGivesTheStatusNumber(t *testing.T) {
 	for _, c := range []struct {
 		code int

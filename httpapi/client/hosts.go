@@ -38,20 +38,31 @@ func (c *Client) HostStatus(ctx context.Context, name string) (host.Status, erro
 	return s, err
 }
 
-// HostStatuses is HostStatus of many hosts in one request. Unknown hosts are left out, and those of another state than
-// state; "" asks for any.
+// HostStatuses is HostStatus of many hosts in one request. Unknown hosts are left out, those that the answer says nothing
+// of (null), and those of another state than state; "" asks for any.
 func (c *Client) HostStatuses(ctx context.Context, names []string, state host.State) (map[string]host.Status, error) {
 	var query httpapi.Query
 	if state != "" {
 		query = append(query, httpapi.Param{Name: httpapi.ParamStatus, Value: string(state)})
 	}
-	var statuses map[string]host.Status
+	var found map[string]*host.Status
 	body := document.Canonical(document.Texts(&names))
 	a, err := c.do(ctx, request{method: http.MethodPost, path: httpapi.PathHostStatuses, query: query, body: body})
 	if err == nil {
-		err = a.read(document.Map(&statuses, document.TextKeys, (*host.Status).JSON), nil)
+		err = a.read(document.Map(&found, document.TextKeys, func(s **host.Status) document.Value {
+			return document.Optional(s, (*host.Status).JSON)
+		}), nil)
 	}
-	return statuses, err
+	if err != nil {
+		return nil, err
+	}
+	statuses := make(map[string]host.Status, len(found))
+	for name, s := range found {
+		if s != nil {
+			statuses[name] = *s
+		}
+	}
+	return statuses, nil
 }
 
 // RegisterHost registers the agent with the given id as host name, before the agent itself does. The code is the
