@@ -17,7 +17,8 @@ func Start(t testing.TB) string {
 	return Serve(t, zkserver.Options{Addr: "127.0.0.1:0", SuperDigest: superDigest}).Addr()
 }
 
-// Serve runs an embedded server with the options for the duration of the test.
+// Serve runs an embedded server with the options for the duration of the test. Without an address it is reached by its
+// Dial, in virtual time too (zk.WithDialer(srv.Dial)).
 func Serve(t testing.TB, opts zkserver.Options) *zkserver.Server {
 	t.Helper()
 	srv, err := zkserver.New(opts)

@@ -96,7 +96,7 @@ func must[T any](v T, err error) T {
 
 // play runs one case below a root of its own.
 func play(t *testing.T, addr, name string, run func(*script)) string {
-	s := &script{T: t, addr: addr, root: fmt.Sprintf("/conformance-%d-%s", os.Getpid(), strings.ReplaceAll(name, " ", "-"))}
+	s := &script{T: t, addr: addr, root: fmt.Sprintf("/conformance-%08d-%s", os.Getpid(), strings.ReplaceAll(name, " ", "-"))}
 	defer func() {
 		for _, c := range s.conns {
 			c.Close()

@@ -36,6 +36,7 @@ type conn struct {
 
 	// Guarded by the watches' mutex.
 	watching map[watchKey]struct{}
+	watched  int    // bytes that the watches take
 	fired    uint64 // the last event sent
 	gone     bool
 }

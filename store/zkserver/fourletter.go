@@ -70,12 +70,12 @@ func (s *Server) clients() string {
 func (s *Server) mntr() string {
 	p := s.pipeline
 	p.mu.RLock()
-	zxid, nodes, bytes, ephemerals := p.tree.zxid, p.tree.nodes, p.tree.bytes, 0
+	nodes, bytes, ephemerals := p.tree.nodes, p.tree.bytes, 0
 	for _, paths := range p.tree.ephemerals {
 		ephemerals += len(paths)
 	}
 	p.mu.RUnlock()
-	_, watches := p.watches.counts()
+	watches := p.watches.count()
 	var b strings.Builder
 	for _, line := range []struct {
 		key   string
@@ -92,7 +92,6 @@ func (s *Server) mntr() string {
 		{"ephemerals_count", ephemerals},
 		{"approximate_data_size", bytes},
 		{"global_sessions", s.sessions.count()},
-		{"last_processed_zxid", zxid},
 		{"uptime", time.Since(s.started).Milliseconds()},
 	} {
 		fmt.Fprintf(&b, "zk_%s\t%v\n", line.key, line.value)

@@ -67,6 +67,7 @@ func (j *journal) append(txns []txn) error {
 		}
 	}
 	j.encode(txns)
+	defer j.release()
 	before := j.file.size
 	if err := j.writer.Append(j.entries); err != nil {
 		j.broken = fmt.Errorf("write to %s: %w", j.file.file.Name(), err)
@@ -100,8 +101,12 @@ func (j *journal) encode(txns []txn) {
 		j.entries = append(j.entries, types.LogEntry{Index: first + uint64(i), Data: j.encoded[start:end]})
 		start = end
 	}
+}
+
+// release lets go of the memory of an unusually large batch.
+func (j *journal) release() {
 	if cap(j.encoded) > 1<<20 {
-		j.encoded = nil
+		j.encoded, j.entries = nil, nil
 	}
 }
 

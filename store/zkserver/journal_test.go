@@ -100,7 +100,11 @@ func TestTornTailIsCutWhereverItIsTorn(t *testing.T) {
 
 	for end := before; end < len(whole); end++ {
 		for _, garbage := range []string{"", "\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\x02garbage"} {
-			torn := copyDir(t, dir, path, append(whole[:end:end], garbage...))
+			content := append(whole[:end:end], garbage...)
+			if bytes.HasPrefix(content, whole) {
+				continue // the garbage is by chance what was cut off
+			}
+			torn := copyDir(t, dir, path, content)
 			tr, err := reopen(torn)
 			if err != nil {
 				t.Fatalf("cut at byte %d of %d + %q: %v", end, len(whole), garbage, err)

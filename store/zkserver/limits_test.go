@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,14 +64,16 @@ func TestConnectionThatNeverSpeaksIsClosed(t *testing.T) {
 func TestConnectionThatDripsIsClosed(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		nc := must(srv.Dial("", "", time.Second))
-		go func() {
+		var dripping sync.WaitGroup
+		defer dripping.Wait()
+		dripping.Go(func() {
 			for _, b := range hello(10 * time.Second) {
 				if _, err := nc.Write([]byte{b}); err != nil {
 					return
 				}
 				time.Sleep(time.Second)
 			}
-		}()
+		})
 		if took := ends(nc); took != silenceLimit {
 			t.Errorf("closed after %s", took)
 		}
@@ -80,10 +83,12 @@ func TestConnectionThatDripsIsClosed(t *testing.T) {
 func TestSilentSessionExpiresInVirtualTime(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		nc := must(srv.Dial("", "", time.Second))
-		go func() {
+		var asking sync.WaitGroup
+		defer asking.Wait()
+		asking.Go(func() {
 			must(nc.Write(hello(10 * time.Second)))
 			must(nc.Write(request32(1, opCreate, appendInt32(appendACLs(appendBuffer(appendString(nil, "/e"), nil), openACL), modeEphemeral))))
-		}()
+		})
 		took := ends(nc)
 		if took < 10*time.Second || took > 11*time.Second {
 			t.Errorf("expired after %s", took)
@@ -267,5 +272,26 @@ func TestOptionsAreChecked(t *testing.T) {
 		if _, err := New(opts); err == nil {
 			t.Errorf("%+v is accepted", fmt.Sprint(opts.Addr, opts.Dir, opts.SessionTimeoutMin))
 		}
+	}
+}
+
+func TestClientWithTooManyWatchesIsGivenUp(t *testing.T) {
+	server, peer := net.Pipe()
+	defer peer.Close()
+	w := newWatches()
+	c := &conn{nc: server, out: newOutbox(server)}
+	long := "/" + strings.Repeat("x", 1<<20)
+	for i := range watchLimit>>20 + 1 {
+		w.add(c, fmt.Sprint(long, i), watchData)
+	}
+	if c.out.ready(false) {
+		t.Error("the connection is open")
+	}
+	if w.count() > watchLimit>>20 {
+		t.Errorf("%d watches of 1 MB", w.count())
+	}
+	w.forget(c)
+	if w.count() != 0 || c.watched != 0 {
+		t.Errorf("%d watches, %d bytes are left", w.count(), c.watched)
 	}
 }

@@ -68,24 +68,21 @@ func (o *outbox) send(build func([]byte) []byte) {
 	o.filled.Signal()
 }
 
-// raw queues bytes as they are.
-func (o *outbox) raw(b []byte) {
+// raw queues bytes as they are and returns how many are waiting now.
+func (o *outbox) raw(b []byte) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || o.ending {
-		return
+		return 0
 	}
 	o.buf = append(o.buf, b...)
 	o.filled.Signal()
+	return len(o.buf)
 }
 
 // event queues a watch event. A client that lets them pile up is given up: it comes back and sets its watches again.
 func (o *outbox) event(frame []byte) {
-	o.raw(frame)
-	o.mu.Lock()
-	over := len(o.buf) > outboxLimit
-	o.mu.Unlock()
-	if over {
+	if o.raw(frame) > outboxLimit {
 		o.close()
 	}
 }

@@ -65,6 +65,7 @@ type Server struct {
 
 // New checks the options, reads the state from the directory and binds the listener, but serves nobody before Run. Damage
 // in the directory that is not the torn end of a crash is an error that says what and where; nothing is repaired then.
+// The listener and the directory are held until Run has returned. In virtual time New and Run belong to one bubble.
 func New(opts Options) (*Server, error) {
 	s := &Server{
 		log: opts.Logger, superDigest: opts.SuperDigest,

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,8 +180,9 @@ func (s *Server) tend(ctx context.Context) {
 			s.pipeline.submit(&request{
 				caller: caller{session: id}, kind: opCloseSession,
 				done: func(r *request) {
-					s.sessions.ended(id, r.answer == codeOK || r.answer == codeSessionExpired)
-					s.log.Info().Int64("session", id).Int32("code", int32(r.answer)).Msg("session expired")
+					ok := r.answer == codeOK || r.answer == codeSessionExpired
+					s.sessions.ended(id, ok)
+					s.log.Info().Str("session", fmt.Sprintf("0x%x", id)).Bool("ended", ok).Msg("session timed out")
 				},
 			})
 		}

@@ -22,7 +22,7 @@ const (
 	snapshotPattern = snapshotPrefix + "%016x"
 	snapshotMagic   = "helios-zk-snapshot-1\n"
 	// snapshotLog is how much log makes a snapshot worth while; with a large tree it is the size of the last snapshot.
-	snapshotLog = 8 << 20
+	snapshotLog = 2 << 20
 	// snapshotKept is how many snapshots are kept, each with the log behind it, in case the newest is damaged.
 	snapshotKept = 2
 	// snapshotStep is how many nodes are written before writers get their turn.

@@ -17,6 +17,11 @@ const (
 	watchRecursive  watchKind = 5
 )
 
+const (
+	watchCost  = 150      // bytes of memory that a watch takes beside its path, about
+	watchLimit = 64 << 20 // bytes that the watches of one connection may take
+)
+
 type watchKey struct {
 	path string
 	kind watchKind
@@ -26,7 +31,7 @@ type watchKey struct {
 // again. Adding is done under the tree's read lock and firing under its write lock, so that no change falls between a
 // read and its watch.
 type watches struct {
-	mu      sync.Mutex // guards the fields below and the watching and fired fields of connections
+	mu      sync.Mutex // guards the fields below and those of connections that say so
 	table   map[watchKey][]*conn
 	deep    int    // recursive watches, to spare the walk to the root where there are none
 	firings uint64 // events fired so far
@@ -34,13 +39,23 @@ type watches struct {
 
 func newWatches() *watches { return &watches{table: map[watchKey][]*conn{}} }
 
+// add arms a watch. One on a path that no node can have would never fire and is not kept; a client that wants more than
+// watchLimit bytes of them is given up.
 func (w *watches) add(c *conn, path string, kind watchKind) {
+	if !validPath(path) {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := watchKey{path, kind}
 	if _, ok := c.watching[key]; ok || c.gone {
 		return
 	}
+	if c.watched+len(path)+watchCost > watchLimit {
+		c.out.close()
+		return
+	}
+	c.watched += len(path) + watchCost
 	if c.watching == nil {
 		c.watching = map[watchKey]struct{}{}
 	}
@@ -73,7 +88,7 @@ func (w *watches) remove(c *conn, path string, kind watchKind) bool {
 
 // drop removes a watch that is there; w.mu is held.
 func (w *watches) drop(c *conn, key watchKey) {
-	delete(c.watching, key)
+	c.spent(key)
 	list := w.table[key]
 	if i := slices.Index(list, c); i >= 0 {
 		list[i] = list[len(list)-1]
@@ -90,6 +105,12 @@ func (w *watches) drop(c *conn, key watchKey) {
 	}
 }
 
+// spent takes a watch off the connection's own list; the watches' mutex is held.
+func (c *conn) spent(key watchKey) {
+	delete(c.watching, key)
+	c.watched -= len(key.path) + watchCost
+}
+
 // forget removes all watches of a connection, for good.
 func (w *watches) forget(c *conn) {
 	w.mu.Lock()
@@ -98,7 +119,6 @@ func (w *watches) forget(c *conn) {
 	for key := range c.watching {
 		w.drop(c, key)
 	}
-	c.watching = nil
 }
 
 // fire sends the event to everyone who watches for it, once a connection, and disarms what is spent.
@@ -109,20 +129,24 @@ func (w *watches) fire(e event) {
 		return
 	}
 	w.firings++
-	frame := eventFrame(e)
+	var frame []byte
 	send := func(key watchKey) {
 		for _, c := range w.table[key] {
-			if c.fired != w.firings {
-				c.fired = w.firings
-				c.out.event(frame)
+			if c.fired == w.firings {
+				continue
 			}
+			if frame == nil {
+				frame = eventFrame(e)
+			}
+			c.fired = w.firings
+			c.out.event(frame)
 		}
 	}
 	spend := func(kind watchKind) {
 		key := watchKey{e.path, kind}
 		send(key)
 		for _, c := range w.table[key] {
-			delete(c.watching, key)
+			c.spent(key)
 		}
 		delete(w.table, key)
 	}
@@ -154,13 +178,12 @@ func eventFrame(e event) []byte {
 	})
 }
 
-func (w *watches) counts() (paths, total int) {
+// count is the number of watches of all connections.
+func (w *watches) count() (total int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	seen := map[string]struct{}{}
-	for key, list := range w.table {
-		seen[key.path] = struct{}{}
+	for _, list := range w.table {
 		total += len(list)
 	}
-	return len(seen), total
+	return total
 }
