@@ -3,13 +3,15 @@ package roles_test
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/helios-go/helios/httpapi"
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/store/storetest"
@@ -75,11 +77,7 @@ func TestTaskCases(t *testing.T) {
 			t.Errorf("the container is named %s, the agent has the id %s", name, a.id)
 		}
 		holds(t, 5*time.Second, func() error {
-			status, err := c.task(id, a.docker.Host)
-			if err == nil && (status == nil || status.State != job.Running) {
-				err = errors.New(describe(status))
-			}
-			return errors.Join(err, runsOnly(a.docker, id, container))
+			return errors.Join(c.runs(id, a.docker.Host, container), runsOnly(a.docker, id, container))
 		})
 	})
 
@@ -196,43 +194,100 @@ func TestTaskCases(t *testing.T) {
 	})
 }
 
-// lifeOf tells whether the events are those of a task that was deployed, ran, and was undeployed.
-func lifeOf(events []job.TaskStatusEvent) error {
-	left := events
-	take := func(withContainer, many bool, states ...job.State) error {
-		n := 0
-		for len(left) > 0 && (many || n == 0) && slices.Contains(states, left[0].Status.State) {
-			if has := left[0].Status.ContainerID != nil; has != withContainer {
-				return fmt.Errorf("%s: container id: %v", left[0].Status.State, has)
-			}
-			left = left[1:]
-			n++
-		}
-		if n == 0 {
-			return fmt.Errorf("no %s where it belongs among the %d events", states, len(events))
-		}
-		return nil
-	}
-	err := cmpOr(
-		func() error { return take(false, true, job.PullingImage) },
-		func() error { return take(false, false, job.Creating) },
-		func() error { return take(true, false, job.Starting) },
-		func() error { return take(true, false, job.Running) },
-		func() error { return take(true, false, job.Stopping) },
-		func() error { return take(true, false, job.Exited, job.Stopped) },
-	)
-	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("%s after the end", left[0].Status.State)
-	}
-	return err
-}
+// life is that of a task that was deployed, ran, and was undeployed: each state, with + where the container is known.
+var life = regexp.MustCompile(`^(PULLING_IMAGE- )+CREATING- STARTING\+ RUNNING\+ STOPPING\+ (EXITED|STOPPED)\+ $`)
 
-// cmpOr is the first error of the checks, made in order.
-func cmpOr(checks ...func() error) error {
-	for _, check := range checks {
-		if err := check(); err != nil {
-			return err
+// lifeOf tells whether the events are in the order of a life.
+func lifeOf(events []job.TaskStatusEvent) error {
+	var states strings.Builder
+	for _, e := range events {
+		known := "-"
+		if e.Status.ContainerID != nil {
+			known = "+"
 		}
+		fmt.Fprint(&states, e.Status.State, known, " ")
+	}
+	if !life.MatchString(states.String()) {
+		return fmt.Errorf("history: %s", &states)
 	}
 	return nil
+}
+
+// TestDeploymentAnswers is the case of a job through the API, with each answer it can get on its way.
+func TestDeploymentAnswers(t *testing.T) {
+	t.Parallel()
+	docker := dockertest.New(t)
+	s := startSoloCluster(t, docker, nil)
+	t.Run("SYS-047 job is deployed, undeployed and deleted, and each mistake is answered", func(t *testing.T) {
+		c, ctx := s.seenBy(t), t.Context()
+		answers := func(got httpapi.Status, want string) {
+			t.Helper()
+			if string(got) != want {
+				t.Errorf("answer %s, want %s", got, want)
+			}
+		}
+		j := job.Job{ID: job.ID{Name: unique("job"), Version: "1"}, Image: shell(t, docker), Command: idle}
+		created, _ := c.CreateJob(ctx, j)
+		answers(created.Status, "OK")
+		again, _ := c.CreateJob(ctx, j)
+		answers(again.Status, "JOB_ALREADY_EXISTS")
+		id := jobID(t, *created.ID)
+
+		if list, err := c.Jobs(ctx, unique("none"), ""); err != nil || len(list) != 0 {
+			t.Errorf("jobs of another name: %v, %v", list, err)
+		}
+		stored, err := c.Job(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, query := range []string{id.Name, id.Name + ":" + id.Version, id.String()} {
+			if list, err := c.Jobs(ctx, query, ""); err != nil || !reflect.DeepEqual(list, map[job.ID]job.Job{id: stored}) {
+				t.Errorf("jobs with %s: %v, %v", query, list, err)
+			}
+		}
+
+		unknown := job.ID{Name: id.Name, Version: "2", Hash: id.Hash}
+		for _, deploy := range []struct {
+			host string
+			id   job.ID
+			want string
+		}{
+			{docker.Host, id, "OK"},
+			{docker.Host, id, "JOB_ALREADY_DEPLOYED"},
+			{docker.Host, unknown, "JOB_NOT_FOUND"},
+			{unique("host"), id, "HOST_NOT_FOUND"},
+		} {
+			deployed, _ := c.Deploy(ctx, deploy.host, deploy.id, job.Start, "")
+			answers(deployed.Status, deploy.want)
+		}
+		undeployed, _ := c.Undeploy(ctx, docker.Host, id, "")
+		answers(undeployed.Status, "OK")
+		deployed, _ := c.Deploy(ctx, docker.Host, id, job.Start, "")
+		answers(deployed.Status, "OK")
+		if d, err := c.Deployment(ctx, docker.Host, id); err != nil || d.JobID != id || d.Goal != job.Start {
+			t.Errorf("deployment: %+v, %v", d, err)
+		}
+		if status := c.awaitState(id, docker.Host, job.Running); !reflect.DeepEqual(status.Job, stored) {
+			t.Errorf("the status is of %+v, want %+v", status.Job, stored)
+		}
+		removed, _ := c.RemoveJob(ctx, id, "")
+		answers(removed.Status, "STILL_IN_USE")
+		holds(t, 5*time.Second, func() error { return c.runs(id, docker.Host, "") })
+		undeployed, _ = c.Undeploy(ctx, docker.Host, id, "")
+		answers(undeployed.Status, "OK")
+		if d, err := c.Deployment(ctx, docker.Host, id); !errors.Is(err, job.ErrNotDeployed) {
+			t.Errorf("deployment after undeploying: %+v, %v", d, err)
+		}
+		c.awaitGone(id, docker.Host)
+		removed, _ = c.RemoveJob(ctx, id, "")
+		answers(removed.Status, "OK")
+		removed, _ = c.RemoveJob(ctx, id, "")
+		answers(removed.Status, "JOB_NOT_FOUND")
+	})
+	t.Run("SYS-072 job that was never deployed is deleted", func(t *testing.T) {
+		c := s.seenBy(t)
+		if answer, err := c.RemoveJob(t.Context(), c.create(job.Job{Image: new(noImage)}), ""); err != nil || answer.Status != "OK" {
+			t.Errorf("answer %v, %v", answer, err)
+		}
+	})
 }

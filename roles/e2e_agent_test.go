@@ -1,0 +1,215 @@
+package roles_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+	"github.com/helios-go/helios/supervisor/dockertest"
+)
+
+// TestAgentRestarts is one chain: a task, and what becomes of it while its agent is away.
+func TestAgentRestarts(t *testing.T) {
+	t.Parallel()
+	c, _ := startMaster(t, storetest.ZooKeeper(t))
+	docker := dockertest.New(t)
+	a := startAgent(c, docker, nil)
+	c.await(docker.Host, host.Up)
+	id := c.create(job.Job{Image: shell(t, docker), Command: idle})
+	c.deploy(id, docker.Host)
+	before := c.awaitState(id, docker.Host, job.Running)
+	container := *before.ContainerID
+
+	stop := func() {
+		t.Helper()
+		if status := a.stop(); status != 128+int(syscall.SIGTERM) {
+			t.Errorf("agent ended with %d", status)
+		}
+		c.await(docker.Host, host.Down)
+	}
+	start := func() {
+		t.Helper()
+		a.restart()
+		c.await(docker.Host, host.Up)
+	}
+	// another waits for the task to run in another container than before.
+	another := func(t *testing.T) {
+		t.Helper()
+		storetest.Eventually(t, inTime, func() error {
+			status, err := c.task(id, docker.Host)
+			if err != nil {
+				return err
+			}
+			if status == nil || status.State != job.Running || *status.ContainerID == container {
+				return fmt.Errorf("%s in the old container %s", describe(status), container)
+			}
+			return runsOnly(docker, id, *status.ContainerID)
+		})
+		container = *c.awaitState(id, docker.Host, job.Running).ContainerID
+	}
+	step := func(name string, test func(t *testing.T)) {
+		if !t.Failed() {
+			t.Run(name, test)
+		}
+	}
+
+	step("AGT-016 stopped agent leaves the container running and the status as it was", func(t *testing.T) {
+		stop()
+		status, err := c.task(id, docker.Host)
+		if err != nil || !reflect.DeepEqual(status, before) {
+			t.Errorf("status was %+v, is %+v, %v", before, status, err)
+		}
+		if err := runsOnly(docker, id, container); err != nil {
+			t.Error(err)
+		}
+	})
+	step("AGT-017 started agent goes on with the container it finds", func(t *testing.T) {
+		start()
+		holds(t, 5*time.Second, func() error {
+			return errors.Join(c.runs(id, docker.Host, container), runsOnly(docker, id, container))
+		})
+	})
+	step("AGT-018 container killed while the agent was away is replaced", func(t *testing.T) {
+		stop()
+		docker.Kill(container)
+		start()
+		another(t)
+	})
+	step("AGT-019 container removed while the agent was away is replaced", func(t *testing.T) {
+		stop()
+		docker.Kill(container)
+		docker.Remove(container)
+		start()
+		another(t)
+	})
+	step("AGT-020 goal STOP set while the agent was away stops the container", func(t *testing.T) {
+		stop()
+		c.setGoal(id, docker.Host, job.Stop)
+		start()
+		c.awaitState(id, docker.Host, job.Stopped)
+		if list := running(docker, id); len(list) != 0 {
+			t.Errorf("running containers: %+v", list)
+		}
+	})
+	step("AGT-021 goal START set while the agent was away starts a container", func(t *testing.T) {
+		stop()
+		c.setGoal(id, docker.Host, job.Start)
+		start()
+		another(t)
+	})
+	step("AGT-022 task undeployed while the agent was away is gone after its start", func(t *testing.T) {
+		stop()
+		c.undeploy(id, docker.Host)
+		start()
+		c.awaitGone(id, docker.Host)
+		if list := running(docker, id); len(list) != 0 {
+			t.Errorf("running containers: %+v", list)
+		}
+	})
+}
+
+// TestZooKeeperOutage is one chain: a task, and what becomes of it while ZooKeeper is away.
+func TestZooKeeperOutage(t *testing.T) {
+	t.Parallel()
+	zookeeper := storetest.StartEnsemble(t, 1)
+	c, _ := startMaster(t, zookeeper.Servers())
+	docker := dockertest.New(t)
+	startAgent(c, docker, nil)
+	c.await(docker.Host, host.Up)
+	id := c.create(job.Job{Image: shell(t, docker), Command: idle})
+	c.deploy(id, docker.Host)
+	container := *c.awaitState(id, docker.Host, job.Running).ContainerID
+
+	t.Run("AGT-027 container goes on running without ZooKeeper", func(t *testing.T) {
+		zookeeper.Kill(0)
+		holds(t, 5*time.Second, func() error { return runsOnly(docker, id, container) })
+	})
+	t.Run("with ZooKeeper back the task is as it was, and can be stopped", func(t *testing.T) {
+		zookeeper.Restart(0)
+		c.await(docker.Host, host.Up)
+		if got := *c.awaitState(id, docker.Host, job.Running).ContainerID; got != container {
+			t.Errorf("container %s, was %s", got, container)
+		}
+		c.setGoal(id, docker.Host, job.Stop)
+		c.awaitState(id, docker.Host, job.Stopped)
+	})
+}
+
+// TestDaemonsEndBySignal wants the exit statuses that scripts know, and a second signal to be obeyed at once.
+func TestDaemonsEndBySignal(t *testing.T) {
+	t.Parallel()
+	shared, _ := startMaster(t, storetest.ZooKeeper(t))
+	for _, test := range []struct {
+		name   string
+		signal syscall.Signal
+		want   int
+	}{
+		{"SIGTERM gives 143", syscall.SIGTERM, 143},
+		{"SIGINT gives 130", syscall.SIGINT, 130},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			docker := dockertest.New(t)
+			c, master := startMaster(t, shared.zk)
+			a := startAgent(c, docker, nil)
+			c.await(docker.Host, host.Up)
+			for _, p := range []*process{master, a.process} {
+				p.signal(test.signal)
+				if got := p.end(); got != test.want {
+					t.Errorf("helios %s ended with %d, want %d", p.args[0], got, test.want)
+				}
+				if !strings.Contains(p.log(), "Attempting gentle exit on SIG") {
+					t.Errorf("helios %s does not say that it ends: %s", p.args[0], p.log())
+				}
+			}
+			shared.seenBy(t).await(docker.Host, host.Down)
+		})
+	}
+}
+
+// TestDamagedStateFiles puts garbage into each file of a state directory, one after the other: the container that runs
+// goes on running, the file is kept under another name, and the log says so.
+func TestDamagedStateFiles(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"executions.json", "task-config.json", "task-status.json", "task-history.json", "registration.json"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			docker := dockertest.New(t)
+			s := startSoloCluster(t, docker, nil)
+			id := s.create(job.Job{Image: shell(t, docker), Command: idle, Ports: map[string]job.PortMapping{
+				"http": {InternalPort: 8080, Protocol: "tcp"},
+			}})
+			s.deploy(id, docker.Host)
+			before := s.awaitState(id, docker.Host, job.Running)
+			s.damage(file)
+			aside := s.said(`"file":"` + s.dir + "/agent/" + file + `","kept":"([^"]+)"`)
+			if !strings.HasPrefix(aside, s.dir+"/agent/"+file+".damaged-") || read(aside) != garbage {
+				t.Errorf("%s was not set aside as %s: %q", file, aside, read(aside))
+			}
+			goesOn := func() error {
+				return errors.Join(s.runs(id, docker.Host, *before.ContainerID), runsOnly(docker, id, *before.ContainerID))
+			}
+			storetest.Eventually(t, inTime, goesOn)
+			holds(t, 2*time.Second, goesOn)
+			if len(docker.Containers()) != 1 {
+				t.Errorf("containers: %+v", docker.Containers())
+			}
+			after := s.awaitState(id, docker.Host, job.Running)
+			if a, b := before.Ports["http"].ExternalPort, after.Ports["http"].ExternalPort; b == nil || *a != *b {
+				t.Errorf("port was %d, is %v", *a, b)
+			}
+			s.undeploy(id, docker.Host)
+			s.awaitGone(id, docker.Host)
+		})
+	}
+}
+
+// garbage is not JSON.
+const garbage = "{\"]\x00 garbage"
