@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/go-zookeeper/zk"
 
 	"github.com/helios-go/helios/store/host"
@@ -187,17 +186,17 @@ func (s *Store) KeepHostUp(ctx context.Context, name, id string) error {
 	err := s.session.loop(ctx, "keeping host "+name+" up", func(ctx context.Context, w *watches) error {
 		held, err := w.get(ctx, configHostID(name))
 		if errors.Is(err, zk.ErrNoNode) {
-			return backoff.Permanent(named("keep up", name, host.ErrNotFound))
+			return final{named("keep up", name, host.ErrNotFound)}
 		}
 		if err != nil {
 			return err
 		}
 		if !sameID(held.data, id) {
-			return backoff.Permanent(named("keep up", name, host.ErrConflict))
+			return final{named("keep up", name, host.ErrConflict)}
 		}
 		err = w.ephemeral(ctx, statusHostUp(name))
 		if errors.Is(err, zk.ErrNoNode) {
-			return backoff.Permanent(named("keep up", name, host.ErrNotFound))
+			return final{named("keep up", name, host.ErrNotFound)}
 		}
 		return err
 	})

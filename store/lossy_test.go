@@ -15,20 +15,25 @@ const (
 	opMulti  = 14
 )
 
-// links is a dialer whose connections can be cut, stalled, and made to lose an answer: the server carries a request
+// links is a dialer whose connections can be cut, and made to lose events, or an answer: the server carries a request
 // out and the client never hears of it.
 type links struct {
+	// server makes connections; a plain dialer by default.
+	server func(ctx context.Context, network, address string) (net.Conn, error)
+
 	mu    sync.Mutex // guards all below
 	open  map[*lossyConn]struct{}
 	down  bool
 	lose  int32  // the operation whose next answer is lost
+	deaf  bool   // events of watches are lost
 	heard func() // called between the server's answer and the loss
 }
 
 type lossyConn struct {
 	net.Conn
 	links  *links
-	losing bool // the next frame from the server is lost; guarded by links.mu
+	losing bool   // the next answer of the server is lost; guarded by links.mu
+	frame  []byte // being read
 }
 
 func (l *links) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -38,7 +43,11 @@ func (l *links) dial(ctx context.Context, network, address string) (net.Conn, er
 	if down {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: io.ErrClosedPipe}
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	dial := l.server
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -81,17 +90,33 @@ func (c *lossyConn) Write(frame []byte) (int, error) {
 	return c.Conn.Write(frame)
 }
 
+// Read hands on what the server says frame by frame, but for what gets lost.
 func (c *lossyConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.links.mu.Lock()
-	losing, heard := c.losing, c.links.heard
-	c.links.mu.Unlock()
-	if !losing {
-		return n, err
+	for len(c.frame) == 0 {
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(c.Conn, head); err != nil {
+			return 0, err
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head))
+		if _, err := io.ReadFull(c.Conn, body); err != nil {
+			return 0, err
+		}
+		c.links.mu.Lock()
+		losing, heard, deaf := c.losing, c.links.heard, c.links.deaf
+		c.links.mu.Unlock()
+		switch event := int32(binary.BigEndian.Uint32(body)) == -1; {
+		case event && deaf:
+		case losing && !event:
+			c.Conn.Close()
+			if heard != nil {
+				heard()
+			}
+			return 0, io.ErrUnexpectedEOF
+		default:
+			c.frame = append(head, body...)
+		}
 	}
-	c.Conn.Close()
-	if heard != nil {
-		heard()
-	}
-	return 0, io.ErrUnexpectedEOF
+	n := copy(p, c.frame)
+	c.frame = c.frame[n:]
+	return n, nil
 }

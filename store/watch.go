@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/go-zookeeper/zk"
 )
 
@@ -20,7 +19,18 @@ const (
 	maxBackOff  = 30 * time.Second
 )
 
-// loop calls pass again and again until ctx ends, or pass fails with a permanent error: at once, when a watch or a new
+// final is an error of a pass that no repetition can mend.
+type final struct{ error }
+
+// longer is the pause after the next failure in a row (zookeeper §6.2).
+func longer(pause time.Duration) time.Duration {
+	if pause == 0 {
+		return minBackOff
+	}
+	return min(time.Duration(float64(pause)*(1.5+rand.Float64())), maxBackOff)
+}
+
+// loop calls pass again and again until ctx ends, or pass fails with a final error: at once, when a watch or a new
 // connection rings, at times without any reason, and with growing pauses while pass fails (zookeeper §6.2). The first
 // failure of a row is logged. The watches that pass sets end with loop.
 func (s *session) loop(ctx context.Context, what string, pass func(ctx context.Context, w *watches) error) error {
@@ -29,30 +39,26 @@ func (s *session) loop(ctx context.Context, what string, pass func(ctx context.C
 	defer w.waiters.Wait()
 	defer cancel()
 	connections := s.subscribe(ctx)
-	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: minBackOff, MaxInterval: maxBackOff, Multiplier: 2, RandomizationFactor: 0.25,
-	}
-	failing := false
+	var backOff time.Duration // zero while pass succeeds
 	for {
 		wait := resyncEvery + rand.N(resyncEvery/4)
 		err := pass(ctx, w)
-		switch final, permanent := errors.AsType[*backoff.PermanentError](err); {
-		case permanent:
-			return final.Unwrap()
+		switch last, ok := errors.AsType[final](err); {
+		case ok:
+			return last.error
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, ErrClosed):
 			return err
 		case err != nil:
-			wait = pauses.NextBackOff()
-			if !failing {
+			if backOff == 0 {
 				s.log.Warn().Err(err).Msg(what + " will be tried again")
 			}
-			failing = true
-		case failing:
+			backOff = longer(backOff)
+			wait = backOff
+		case backOff != 0:
 			s.log.Info().Msg(what + " succeeded")
-			failing = false
-			pauses.Reset()
+			backOff = 0
 		}
 		timer := time.NewTimer(wait)
 		select {
