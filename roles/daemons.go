@@ -3,7 +3,7 @@ package roles
 import "github.com/helios-go/helios/cliui"
 
 // The options of the daemons are the original's (operations §1.2–§1.4): every one is understood. What this version has
-// nothing behind yet is named in later.
+// nothing behind yet stands in later.go.
 
 // common are the options of master and agent.
 func common(program string) []cliui.Option {
@@ -112,14 +112,5 @@ func soloSyntax() *cliui.Syntax {
 	}
 }
 
-// later are the options that this version has nothing behind (decisions 15). Those that only send something somewhere
-// are accepted with a warning; those that protect, or change what a process does for others, are refused.
-var later = map[string]bool{ // true: refused
-	"service-registry": true, "service-registrar-plugin": true, "zk-cluster-id": true, "zk-enable-acls": true,
-	"zk-acl-agent-digest": true, "zk-acl-master-password": true, "zk-acl-master-digest": true, "zk-acl-agent-password": true,
-	"docker-gcp-account-credentials": true, "docker-use-gcp-application-default-credentials": true,
-	"job-retention": true, "reap-history": true, "syslog": true,
-
-	"statsd-host-port": false, "sentry-dsn": false, "kafka": false, "pubsub-topic-prefix": false, "ffwd-enabled": false,
-	"ffwd-address": false, "logconfig": false, "no-log-setup": false, "docker-connection-pool-size": false,
-}
+// files are the options that name a file, which must be there and readable.
+var files = []string{"service-registrar-plugin", "logconfig", "docker-gcp-account-credentials"}

@@ -47,7 +47,6 @@ var layers = map[string][]string{
 	"cliui/term":            {},
 	"cliui/manual":          {},
 	"cliui/clitest":         {},
-	"cliui/clitest":         {},
 	"cliui":                 append([]string{"cliui/term", "cliui/manual", "httpapi", "httpapi/client"}, domain...),
 	"roles/workload":        {},
 	"roles/rollout":         domain,

@@ -25,11 +25,7 @@ func openMaster(flags *cli.Context, log zerolog.Logger) (func(context.Context) e
 	if err != nil {
 		return nil, err
 	}
-	addr, err := listenURL(cmp.Or(flags.String("http"), "http://0.0.0.0:5801"))
-	if err != nil {
-		return nil, err
-	}
-	admin, err := listenURL(cmp.Or(flags.String("admin"), "http://0.0.0.0:5802"))
+	addr, admin, err := listeners(flags, "http://0.0.0.0:5801", "http://0.0.0.0:5802")
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +47,15 @@ func openMaster(flags *cli.Context, log zerolog.Logger) (func(context.Context) e
 	return m.Run, nil
 }
 
+// listeners are the addresses of the two ports of a daemon.
+func listeners(flags *cli.Context, api, adminAPI string) (addr, admin string, err error) {
+	if addr, err = listenURL(cmp.Or(flags.String("http"), api)); err != nil {
+		return "", "", err
+	}
+	admin, err = listenURL(cmp.Or(flags.String("admin"), adminAPI))
+	return addr, admin, err
+}
+
 // openAgent makes an agent from the options of helios agent.
 func openAgent(flags *cli.Context, log zerolog.Logger) (func(context.Context) error, error) {
 	opts, err := agentOptions(flags)
@@ -63,15 +68,12 @@ func openAgent(flags *cli.Context, log zerolog.Logger) (func(context.Context) er
 	if opts.Store, err = storeOptions(flags); err != nil {
 		return nil, err
 	}
-	for _, option := range []string{"http", "admin"} {
-		if text := flags.String(option); text != "" {
-			if _, err := listenURL(text); err != nil {
-				return nil, err
-			}
-		}
+	addr, admin, err := listeners(flags, "http://0.0.0.0:5803", "http://0.0.0.0:5804")
+	if err != nil {
+		return nil, err
 	}
-	if flags.Bool("no-zk-registration") {
-		log.Warn().Str("option", "--no-zk-registration").Msg("option has no effect on an agent")
+	if !flags.Bool("no-http") {
+		opts.Addr, opts.AdminAddr = addr, admin
 	}
 	if minutes := flags.Int64("zk-registration-ttl"); flags.IsSet("zk-registration-ttl") {
 		opts.TTL = new(time.Duration(minutes) * time.Minute)
@@ -94,6 +96,11 @@ func openSolo(flags *cli.Context, log zerolog.Logger) (func(context.Context) err
 	}
 	if opts.StateDir == "" {
 		if opts.StateDir, err = defaultSoloDir(); err != nil {
+			return nil, err
+		}
+	}
+	if flags.IsSet("name") {
+		if opts.Name, err = checkName(opts.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -152,17 +159,19 @@ func agentOptions(flags *cli.Context) (agent.Options, error) {
 	opts.Docker = docker.Options{
 		Endpoint:         cmp.Or(flags.String("docker"), os.Getenv("DOCKER_HOST")),
 		CertPath:         cmp.Or(flags.String("docker-cert-path"), os.Getenv("DOCKER_CERT_PATH")),
-		Binds:            flags.StringSlice("bind"),
-		ExtraHosts:       flags.StringSlice("add-host"),
 		SyslogRedirectTo: flags.String("syslog-redirect-to"),
+	}
+	if opts.Docker.Poll, err = pollEvery(os.Getenv("HELIOS_WAIT_INSPECT_INTERVAL_MILLIS")); err != nil {
+		return opts, err
 	}
 	if opts.Docker.DNS, err = addresses(flags.StringSlice("dns")); err != nil {
 		return opts, err
 	}
-	if err := checkBinds(opts.Docker.Binds); err != nil {
+	if opts.Docker.Binds, err = binds(flags.StringSlice("bind")); err != nil {
 		return opts, err
 	}
-	return opts, checkExtraHosts(opts.Docker.ExtraHosts)
+	opts.Docker.ExtraHosts, err = extraHosts(flags.StringSlice("add-host"))
+	return opts, err
 }
 
 func storeOptions(flags *cli.Context) (store.Options, error) {
@@ -177,11 +186,4 @@ func storeOptions(flags *cli.Context) (store.Options, error) {
 		}
 	}
 	return st, nil
-}
-
-func hostName(flags *cli.Context) (string, error) {
-	if flags.IsSet("name") {
-		return flags.String("name"), nil
-	}
-	return nodeName()
 }

@@ -76,11 +76,7 @@ func (d daemon) main(words []string) int {
 	syntax := d.syntax()
 	normal, err := syntax.Normalize(words)
 	if err != nil {
-		if e, ok := errors.AsType[*cliui.SyntaxError](err); ok {
-			fmt.Fprint(os.Stderr, syntax.Usage(e.Command), syntax.Program, ": error: ")
-		}
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return complain(syntax, err)
 	}
 	if len(normal) > 0 && normal[len(normal)-1] == "--help" {
 		fmt.Print(syntax.Help(nil))
@@ -97,16 +93,34 @@ func (d daemon) main(words []string) int {
 		},
 	}
 	if err := app.Run(append([]string{syntax.Program}, normal...)); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", syntax.Program, err)
-		return 1
+		return complain(syntax, err)
 	}
 	return status
+}
+
+// complain says why a daemon does not run, or no more, and returns its exit status. What is wrong with the command line
+// stands below its usage.
+func complain(syntax *cliui.Syntax, err error) int {
+	if e, ok := errors.AsType[*cliui.SyntaxError](err); ok {
+		fmt.Fprintf(os.Stderr, "%s%s: error: %v\n", syntax.Usage(e.Command), syntax.Program, err)
+	} else {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", syntax.Program, err)
+	}
+	return 1
 }
 
 // run makes the role and lets it work until a signal comes or it fails.
 func (d daemon) run(flags *cli.Context) (int, error) {
 	log := logger(flags.Count("verbose"))
-	if err := checkLater(flags, log); err != nil {
+	for _, name := range files {
+		if !flags.IsSet(name) {
+			continue
+		}
+		if err := fileProblem(flags.String(name)); err != nil {
+			return 1, &cliui.SyntaxError{Message: fmt.Sprintf("argument --%s: %v", name, err)}
+		}
+	}
+	if err := d.checkLater(flags, log); err != nil {
 		return 1, err
 	}
 	ctx, ended := untilSignal()
@@ -138,7 +152,7 @@ func signalName(s syscall.Signal) string {
 }
 
 // untilSignal is a context that ends with the first SIGTERM or SIGINT, whatever disposition the process inherited. A
-// second one ends the process at once, as if it had not been caught.
+// second one ends the process at once.
 func untilSignal() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -154,9 +168,7 @@ func untilSignal() (context.Context, func()) {
 				sig := caught.(syscall.Signal)
 				if !gentle {
 					fmt.Fprintf(os.Stderr, "Exiting with extreme prejudice due to %s\n", signalName(sig))
-					signal.Reset(sig)
-					_ = syscall.Kill(os.Getpid(), sig)
-					continue
+					os.Exit(128 + int(sig)) // at once is the point: nothing may hold it up
 				}
 				gentle = false
 				fmt.Fprintf(os.Stderr, "Attempting gentle exit on %s\n", signalName(sig))
@@ -185,18 +197,4 @@ func logger(verbosity int) zerolog.Logger {
 		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}
 	}
 	return zerolog.New(out).Level(level).With().Timestamp().Logger()
-}
-
-// checkLater refuses, or warns of, the given options that this version has nothing behind.
-func checkLater(flags *cli.Context, log zerolog.Logger) error {
-	for _, name := range flags.FlagNames() {
-		refused, listed := later[name]
-		if refused {
-			return fmt.Errorf("--%s: this version does not have what it asks for", name)
-		}
-		if listed {
-			log.Warn().Str("option", "--"+name).Msg("option has no effect in this version")
-		}
-	}
-	return nil
 }

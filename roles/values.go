@@ -1,13 +1,19 @@
 package roles
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
 )
 
 // The readers of option values (operations §1.4, §1.6, agent §1.4). Their messages are the original's.
@@ -43,17 +49,18 @@ func portRange(text string) (first, end int, err error) {
 // listenURL reads the address of a listener: a URL of which only host and port count.
 func listenURL(text string) (string, error) {
 	u, err := url.Parse(text)
+	if e, ok := errors.AsType[*url.Error](err); ok && strings.Contains(e.Err.Error(), "invalid port") {
+		u, err = &url.URL{}, nil // java.net.URI then finds no host
+	}
 	switch {
-	case err != nil && strings.Contains(err.Error(), "port"):
-		return "", fmt.Errorf("port out of range:%s", text[strings.LastIndex(text, ":")+1:])
 	case err != nil:
 		return "", fmt.Errorf("Bad address: %s", text) //nolint:staticcheck // the original's words
 	case u.Hostname() == "" || strings.Contains(u.Hostname(), "_"):
-		return "", fmt.Errorf("hostname can't be null")
+		return "", errors.New("hostname can't be null")
 	case u.Port() == "":
-		return "", fmt.Errorf("port out of range:-1")
+		return "", errors.New("port out of range:-1")
 	}
-	if port, err := strconv.ParseUint(u.Port(), 10, 64); err != nil || port > 65535 {
+	if _, err := strconv.ParseUint(u.Port(), 10, 16); err != nil {
 		return "", fmt.Errorf("port out of range:%s", u.Port())
 	}
 	return net.JoinHostPort(u.Hostname(), u.Port()), nil
@@ -92,40 +99,146 @@ func addresses(words []string) ([]netip.Addr, error) {
 	return list, nil
 }
 
-// checkBinds refuses what is not source[:path[:ro|rw]]. Trailing colons count for nothing.
-func checkBinds(words []string) error {
+// binds reads source[:path[:ro|rw]] words. Trailing colons count for nothing.
+func binds(words []string) ([]string, error) {
+	var list []string
 	for _, word := range words {
-		parts := strings.Split(strings.TrimRight(word, ":"), ":")
+		trimmed := strings.TrimRight(word, ":")
+		parts := strings.Split(trimmed, ":")
 		ok := parts[0] != "" && len(parts) <= 3 && (len(parts) < 2 || parts[1] != "") &&
 			(len(parts) < 3 || parts[2] == "ro" || parts[2] == "rw")
 		if !ok {
-			return fmt.Errorf("Invalid bind %s", word) //nolint:staticcheck // the original's words
+			return nil, fmt.Errorf("Invalid bind %s", word) //nolint:staticcheck // the original's words
 		}
+		list = append(list, trimmed)
 	}
-	return nil
+	return list, nil
 }
 
-// checkExtraHosts refuses what is not host:ip; an IPv6 address stands in brackets.
-func checkExtraHosts(words []string) error {
+// extraHosts reads host:ip words, in which an IPv6 address stands in brackets, and gives them the form that Docker wants.
+func extraHosts(words []string) ([]string, error) {
+	var list []string
 	for _, word := range words {
-		name, address, found := strings.Cut(word, ":")
-		if inner, bracketed := strings.CutPrefix(address, "["); bracketed && strings.HasSuffix(inner, "]") {
-			address = strings.TrimSuffix(inner, "]")
-		} else if strings.Contains(address, ":") {
-			found = false
+		bad := fmt.Errorf("Invalid ExtraHost %s", word) //nolint:staticcheck // the original's words
+		name, text, found := strings.Cut(strings.TrimRight(word, ":"), ":")
+		if inner, bracketed := strings.CutPrefix(text, "["); bracketed {
+			text, bracketed = strings.CutSuffix(inner, "]")
+			found = found && bracketed
+		} else if strings.Contains(text, ":") {
+			return nil, bad
 		}
-		if _, err := netip.ParseAddr(address); !found || name == "" || err != nil {
-			return fmt.Errorf("Invalid ExtraHost %s", word) //nolint:staticcheck // the original's words
+		address, err := netip.ParseAddr(text)
+		if err != nil || !found || name == "" || address.Zone() != "" {
+			return nil, bad
+		}
+		list = append(list, name+":"+address.String())
+	}
+	return list, nil
+}
+
+// pollEvery reads HELIOS_WAIT_INSPECT_INTERVAL_MILLIS: how often running containers are looked at. Empty is zero.
+func pollEvery(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("HELIOS_WAIT_INSPECT_INTERVAL_MILLIS: %q is not a positive number of milliseconds", text)
+	}
+	return time.Duration(n) * time.Millisecond, nil
+}
+
+// checkStatsd refuses what is not host:port.
+func checkStatsd(text string) error {
+	if text == "" {
+		return nil
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) != 2 {
+		return errors.New("Specification of statsd host port has wrong number of parts. Should be host:port") //nolint:staticcheck // the original's words
+	}
+	if _, err := strconv.ParseInt(parts[1], 10, 32); err != nil {
+		return fmt.Errorf("For input string: %q", parts[1]) //nolint:staticcheck // the original's words
+	}
+	return nil
+}
+
+// checkFFWD refuses an address without a port.
+func checkFFWD(text string) error {
+	if text == "" || isHostPort(text) {
+		return nil
+	}
+	return fmt.Errorf("--ffwd-address %s: want host:port", text)
+}
+
+// checkBrokers refuses what is no list of host:port; one word may be such a list too.
+func checkBrokers(words []string) error {
+	for _, broker := range strings.Split(strings.Join(words, ","), ",") {
+		if broker = strings.TrimSpace(broker); broker != "" && !isHostPort(broker) {
+			return fmt.Errorf("--kafka %s: want host:port", broker)
 		}
 	}
 	return nil
 }
 
-// nodeName is the name that the machine has for itself: that of uname -n.
-func nodeName() (string, error) {
+func isHostPort(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	_, portErr := strconv.ParseUint(port, 10, 16)
+	return err == nil && portErr == nil && host != ""
+}
+
+// credentials are the account of a master or an agent at ZooKeeper, and what it knows of the other role's.
+type credentials struct {
+	role, other            string
+	acls                   bool
+	user, password         string
+	otherUser, otherDigest string
+}
+
+// check holds the rules of operations §1.6.
+func (c credentials) check() error {
+	switch {
+	case c.password != "" && c.user == "":
+		return fmt.Errorf("%s%s username must be set if a password is set", strings.ToUpper(c.role[:1]), c.role[1:])
+	case c.acls && (c.user == "" || c.password == ""):
+		return fmt.Errorf("ZooKeeper ACLs enabled but %s username and/or password not set", c.role)
+	case c.acls && (c.otherUser == "" || c.otherDigest == ""):
+		return fmt.Errorf("ZooKeeper ACLs enabled but %s username and/or digest not set", c.other)
+	}
+	return nil
+}
+
+// fileProblem says what is wrong with the file that an option names, nil for nothing.
+func fileProblem(path string) error {
+	file, err := os.Open(path)
+	switch {
+	case err == nil:
+		return file.Close()
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("Insufficient permissions to read file: '%s'", path) //nolint:staticcheck // the original's words
+	default:
+		return fmt.Errorf("File not found: '%s'", path) //nolint:staticcheck // the original's words
+	}
+}
+
+// hostName is what the process is called in the cluster: --name, else the name that the machine has for itself, that of
+// uname -n.
+func hostName(flags *cli.Context) (string, error) {
+	if flags.IsSet("name") {
+		return checkName(flags.String("name"))
+	}
 	name, err := os.Hostname()
 	if err != nil {
 		return "", fmt.Errorf("host name: %w; give --name", err)
 	}
-	return strings.TrimSpace(name), nil
+	return checkName(strings.TrimSpace(name))
+}
+
+// checkName refuses a host name that cannot be one component of a path in the store.
+func checkName(name string) (string, error) {
+	bad := func(r rune) bool { return r == '/' || unicode.IsControl(r) || r == unicode.ReplacementChar }
+	if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, bad) {
+		return "", fmt.Errorf("--name %q: a host name is not empty and has neither slashes nor control characters", name)
+	}
+	return name, nil
 }
