@@ -26,7 +26,8 @@ lint: # format, vet, modules, staticcheck, layout
 fuzz: # every fuzz target for FUZZTIME (10s)
 	@.ci/fuzz
 
-bench: # every benchmark
+bench: # the speed bars, beside Docker alone, and every benchmark
+	@.ci/setup docker
 	@go test -run '^$$' -bench . -benchmem ./...
 
 clean: # what the other targets made
