@@ -13,11 +13,15 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"go.uber.org/goleak"
 
 	"github.com/helios-go/helios/store/storetest"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func TestStartedServerTakesWritesAndAnswersReads(t *testing.T) {
+	t.Parallel()
 	conn, _, err := zk.Connect([]string{storetest.Start(t)}, 10*time.Second, zk.WithLogInfo(false))
 	if err != nil {
 		t.Fatal(err)
@@ -33,6 +37,7 @@ func TestStartedServerTakesWritesAndAnswersReads(t *testing.T) {
 }
 
 func TestProxyCutsStallsAndHeals(t *testing.T) {
+	t.Parallel()
 	for name, listen := range map[string]func() (net.Listener, error){
 		"tcp":  func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 		"unix": func() (net.Listener, error) { return net.Listen("unix", filepath.Join(t.TempDir(), "s")) },
@@ -108,6 +113,7 @@ func TestProxyCutsStallsAndHeals(t *testing.T) {
 }
 
 func TestEnsembleElectsAnotherLeaderWhenItsLeaderIsKilled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("three Java processes")
 	}
@@ -134,6 +140,7 @@ func TestEnsembleElectsAnotherLeaderWhenItsLeaderIsKilled(t *testing.T) {
 }
 
 func TestZooKeeperIsSharedByTheTestsOfABinary(t *testing.T) {
+	t.Parallel()
 	first, second := storetest.ZooKeeper(t), storetest.ZooKeeper(t)
 	answer, err := storetest.FourLetterWord(first, "ruok")
 	if first != second || answer != "imok" || err != nil {

@@ -63,6 +63,7 @@ type acknowledged struct {
 }
 
 func TestKilledServerKeepsEverythingItAcknowledged(t *testing.T) {
+	t.Parallel()
 	const writers, rounds = 4, 4
 	dir := t.TempDir()
 	told := make([]acknowledged, writers)

@@ -205,3 +205,10 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlockDir gives the directory free. Closing alone would not do while a process that is just being started has a copy
+// of the descriptor.
+func unlockDir(f *os.File) error {
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK})
+	return errors.Join(err, f.Close())
+}

@@ -28,6 +28,7 @@ func startOn(t *testing.T, dir string, d *disk) running {
 }
 
 func TestFullDiskRefusesWritesAndKeepsReadsAndWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	var full atomic.Bool
 	d := newDisk(true)
 	plain := d.write
@@ -66,6 +67,7 @@ func TestFullDiskRefusesWritesAndKeepsReadsAndWhatWasAcknowledged(t *testing.T) 
 }
 
 func TestFailedSyncLosesTheConnectionOfTheWriterAndNothingElse(t *testing.T) {
+	t.Parallel()
 	var failing atomic.Bool
 	d := newDisk(true)
 	d.sync = func(*os.File) error {
@@ -98,6 +100,7 @@ func TestFailedSyncLosesTheConnectionOfTheWriterAndNothingElse(t *testing.T) {
 }
 
 func TestSnapshotsUnderLoadGiveTheSameState(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	srv := must(New(Options{Dir: dir, NoSync: true}))
 	srv.pipeline.snapshotLog = 20 << 10
@@ -171,6 +174,7 @@ func TestSnapshotsUnderLoadGiveTheSameState(t *testing.T) {
 }
 
 func TestFileThatCannotBeWrittenLeavesNothing(t *testing.T) {
+	t.Parallel()
 	dir, d := t.TempDir(), newDisk(false)
 	d.sync = func(*os.File) error { return syscall.EIO }
 	err := d.writeFile(dir, "snapshot.x", func(w io.Writer) error { _, err := w.Write([]byte("x")); return err })

@@ -195,5 +195,5 @@ func segmentInfo(first int64, id uint64) types.SegmentInfo {
 }
 
 func (j *journal) close() error {
-	return errors.Join(j.writer.Close(), j.lock.Close())
+	return errors.Join(j.writer.Close(), unlockDir(j.lock))
 }

@@ -45,6 +45,7 @@ func fill(t testing.TB, r running) {
 }
 
 func TestStateIsTheSameAfterARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := start(t, Options{Dir: dir, NoSync: true})
 	fill(t, r)
@@ -87,6 +88,7 @@ func copyDir(t testing.TB, from, changed string, content []byte) string {
 }
 
 func TestTornTailIsCutWhereverItIsTorn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := start(t, Options{Dir: dir, NoSync: true})
 	c := client(t, r)
@@ -124,6 +126,7 @@ func TestTornTailIsCutWhereverItIsTorn(t *testing.T) {
 }
 
 func TestFlippedBitInTheMiddleIsReportedOrHarmless(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := start(t, Options{Dir: dir, NoSync: true})
 	fill(t, r)
@@ -153,6 +156,7 @@ func TestFlippedBitInTheMiddleIsReportedOrHarmless(t *testing.T) {
 }
 
 func TestForeignAndMissingFilesAreReported(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := start(t, Options{Dir: dir, NoSync: true})
 	fill(t, r)
@@ -179,7 +183,29 @@ func TestForeignAndMissingFilesAreReported(t *testing.T) {
 	}
 }
 
+func TestLeftOversOfAnInterruptedSnapshotAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := start(t, Options{Dir: dir, NoSync: true})
+	fill(t, r)
+	r.stop()
+	if err := os.WriteFile(filepath.Join(dir, snapshotName(3)+temporarySuffix), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := reopen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(state(r.pipeline.tree), state(tr)); diff != "" {
+		t.Error(diff)
+	}
+	if _, temporary, err := listDir(dir); err != nil || len(temporary) > 0 {
+		t.Error(temporary, err)
+	}
+}
+
 func TestDirectoryIsForOneServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start(t, Options{Dir: dir, NoSync: true})
 	if _, err := New(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by another server") {
@@ -188,6 +214,7 @@ func TestDirectoryIsForOneServer(t *testing.T) {
 }
 
 func TestTakenPortIsOneClearError(t *testing.T) {
+	t.Parallel()
 	r := start(t, Options{Addr: "127.0.0.1:0"})
 	if _, err := New(Options{Addr: r.Addr()}); err == nil || !strings.Contains(err.Error(), "address "+r.Addr()+" is in use") {
 		t.Error(err)
@@ -210,6 +237,7 @@ func seal(body []byte) []byte {
 }
 
 func TestSnapshotIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
 	r := start(t, Options{})
 	fill(t, r)
 	r.stop()

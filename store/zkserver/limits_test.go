@@ -54,6 +54,7 @@ func ends(nc net.Conn) time.Duration {
 }
 
 func TestConnectionThatNeverSpeaksIsClosed(t *testing.T) {
+	t.Parallel()
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		if took := ends(must(srv.Dial("", "", time.Second))); took != silenceLimit {
 			t.Errorf("closed after %s", took)
@@ -62,6 +63,7 @@ func TestConnectionThatNeverSpeaksIsClosed(t *testing.T) {
 }
 
 func TestConnectionThatDripsIsClosed(t *testing.T) {
+	t.Parallel()
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		nc := must(srv.Dial("", "", time.Second))
 		var dripping sync.WaitGroup
@@ -81,6 +83,7 @@ func TestConnectionThatDripsIsClosed(t *testing.T) {
 }
 
 func TestSilentSessionExpiresInVirtualTime(t *testing.T) {
+	t.Parallel()
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		nc := must(srv.Dial("", "", time.Second))
 		var asking sync.WaitGroup
@@ -100,6 +103,7 @@ func TestSilentSessionExpiresInVirtualTime(t *testing.T) {
 }
 
 func TestClientLibraryKeepsItsSessionForHoursOfVirtualTime(t *testing.T) {
+	t.Parallel()
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		c, _, err := zk.Connect([]string{"127.0.0.1:1"}, 10*time.Second, zk.WithDialer(srv.Dial), zk.WithLogger(quiet{}), zk.WithLogInfo(false))
 		if err != nil {
@@ -116,6 +120,7 @@ func TestClientLibraryKeepsItsSessionForHoursOfVirtualTime(t *testing.T) {
 }
 
 func TestEmptyContainerIsDeletedAndAnUnusedOneIsNot(t *testing.T) {
+	t.Parallel()
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		c, _, err := zk.Connect([]string{"127.0.0.1:1"}, 10*time.Second, zk.WithDialer(srv.Dial), zk.WithLogger(quiet{}), zk.WithLogInfo(false))
 		if err != nil {
@@ -140,6 +145,7 @@ func TestEmptyContainerIsDeletedAndAnUnusedOneIsNot(t *testing.T) {
 }
 
 func TestClientThatNeverReadsHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
 	bubble(t, Options{}, func(t *testing.T, srv *Server) {
 		c, _, err := zk.Connect([]string{"127.0.0.1:1"}, 10*time.Second, zk.WithDialer(srv.Dial), zk.WithLogger(quiet{}), zk.WithLogInfo(false))
 		if err != nil {
@@ -172,6 +178,7 @@ func TestClientThatNeverReadsHarmsNobodyElse(t *testing.T) {
 }
 
 func TestClientThatLetsEventsPileUpIsGivenUp(t *testing.T) {
+	t.Parallel()
 	server, peer := net.Pipe()
 	defer peer.Close()
 	o := newOutbox(server)
@@ -188,6 +195,7 @@ func TestClientThatLetsEventsPileUpIsGivenUp(t *testing.T) {
 }
 
 func TestAnnouncedFrameTakesNoMemoryBeforeItArrives(t *testing.T) {
+	t.Parallel()
 	server, peer := net.Pipe()
 	c := &conn{nc: server, in: bufio.NewReader(server), out: newOutbox(server)}
 	go func() {
@@ -204,6 +212,7 @@ func TestAnnouncedFrameTakesNoMemoryBeforeItArrives(t *testing.T) {
 }
 
 func TestThousandsOfConnectionsAreServedAndTooManyAreRefused(t *testing.T) {
+	t.Parallel()
 	const limit = 2000
 	r := start(t, Options{MaxConnections: limit})
 	c := client(t, r)
@@ -227,6 +236,7 @@ func TestThousandsOfConnectionsAreServedAndTooManyAreRefused(t *testing.T) {
 }
 
 func TestPersistentWatchOutlivesAPlainOneOnTheSamePath(t *testing.T) {
+	t.Parallel()
 	r := start(t, Options{})
 	nc := must(r.Dial("", "", time.Second))
 	defer nc.Close()
@@ -249,6 +259,7 @@ func TestPersistentWatchOutlivesAPlainOneOnTheSamePath(t *testing.T) {
 }
 
 func TestClientLibraryUnderstandsTheFourLetterWords(t *testing.T) {
+	t.Parallel()
 	r := start(t, Options{Addr: "127.0.0.1:0"})
 	must(client(t, r).Create("/a", nil, 0, everyone))
 	all, ok := zk.FLWSrvr([]string{r.Addr()}, 5*time.Second)
@@ -262,6 +273,7 @@ func TestClientLibraryUnderstandsTheFourLetterWords(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
 	for _, opts := range []Options{
 		{SessionTimeoutMin: time.Minute},
 		{SessionTimeoutMin: -1},
@@ -276,6 +288,7 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestClientWithTooManyWatchesIsGivenUp(t *testing.T) {
+	t.Parallel()
 	server, peer := net.Pipe()
 	defer peer.Close()
 	w := newWatches()

@@ -14,7 +14,7 @@ import (
 const (
 	batchRequests = 1000    // requests of one batch at most
 	batchBytes    = 4 << 20 // request bytes after which a batch is closed
-	queueLength   = 1000
+	queueLength   = 64      // and one for each connection that waits
 )
 
 // request is what goes through the pipeline: everything that changes the tree or must keep its place among changes.

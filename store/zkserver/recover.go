@@ -85,10 +85,17 @@ func openJournal(dir string, d *disk, log zerolog.Logger) (*journal, *tree, erro
 	j := &journal{dir: dir, disk: d, filer: segment.NewFiler(dir, d), lock: lock}
 	t, err := j.load(log)
 	if err != nil {
-		lock.Close()
-		return nil, nil, fmt.Errorf("read the state in %s: %w", dir, err)
+		return nil, nil, errors.Join(fmt.Errorf("read the state in %s: %w", dir, err), j.abandon())
 	}
 	return j, t, nil
+}
+
+// abandon lets go of a directory that could not be read.
+func (j *journal) abandon() error {
+	if j.writer != nil {
+		j.writer.Close()
+	}
+	return unlockDir(j.lock)
 }
 
 func (j *journal) load(log zerolog.Logger) (*tree, error) {
