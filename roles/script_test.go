@@ -1,16 +1,18 @@
 package roles_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
 	"github.com/helios-go/helios/roles"
+	"github.com/helios-go/helios/supervisor/dockertest"
 )
 
 // update rewrites what the scripts expect by what they get.
@@ -44,17 +46,40 @@ func isSet(name string) (set bool) {
 	return set
 }
 
-// TestScripts runs the transcripts of testdata/script with the real Main. Those in which a master answers use the one of
-// the solo at $MASTER; those that end before they ask any need none.
+// TestScripts runs the transcripts of testdata/script with the real Main. Each has a directory and a home of its own; they
+// share the solo that HELIOS_MASTER names, which has no Docker and needs none.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	params := testscript.Params{
+	s := startSoloCluster(t, &dockertest.Daemon{Host: unique("host")}, []string{"DOCKER_HOST=unix:///nonexistent"})
+	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, ".state"))
+			env.Setenv("HOST", s.docker.Host)
+			env.Setenv("HELIOS_MASTER", s.api)
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "says": says},
+	})
+}
+
+// fails PROGRAM ARG... runs a program that ends with status 1, no other.
+func fails(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: fails program [arg...]")
 	}
-	testscript.Run(t, params)
+	err := ts.Exec(args[0], args[1:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		ts.Fatalf("%v, want exit status 1", err)
+	}
+}
+
+// says TEXT wants the last program to have printed this line and no other, on whichever stream.
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: says text")
+	}
+	if got := ts.ReadFile("stdout") + ts.ReadFile("stderr"); got != args[0]+"\n" {
+		ts.Fatalf("it says %q, want the one line %q", got, args[0])
+	}
 }
