@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"httpapi":               domain,
 	"httpapi/auth":          {"httpapi"},
 	"httpapi/client":        append([]string{"httpapi", "httpapi/auth"}, domain...),
+	"httpapi/servertest":    {},
 	"httpapi/web":           append([]string{"httpapi"}, domain...),
 	"httpapi/server":        append([]string{"httpapi", "httpapi/auth", "httpapi/web", "store"}, domain...),
 	"cliui/term":            {},

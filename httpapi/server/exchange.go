@@ -59,10 +59,14 @@ func readBody(c echo.Context, v document.Value) error {
 	}
 	// With the body read, only the client's going away is left to be noticed: that must not time out.
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
-	switch err := document.ReadHTTP(data, v); {
-	case errors.Is(err, document.ErrNull):
+	err = document.ReadHTTP(data, v)
+	if errors.Is(err, document.ErrNull) {
 		return errNoDocument
-	case err != nil:
+	}
+	if unknown, ok := errors.AsType[*document.UnknownWordError](err); ok {
+		err = unknown // the whole message (http §1.3)
+	}
+	if err != nil {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/helios-go/helios/httpapi/server"
+	"github.com/helios-go/helios/httpapi/servertest"
 )
 
 // Verdicts on quirks of document 2 that no recording shows, because the original did something else.
@@ -29,12 +30,12 @@ func TestQuirksWithoutRecordingAreSettled(t *testing.T) {
 		{"a version that cannot be read is refused (7)", "GET", "/version/check?client=x", "", 400, `{"message":"Version string format is invalid"}`},
 		{"a body of one host twice", "POST", "/hosts/statuses", `["zz","zz"]`, 200, `{}`},
 	} {
-		r := &recordedRequest{Method: step.method, Path: step.path, Headers: map[string]string{"Accept-Encoding": "gzip"}}
+		r := &servertest.Request{Method: step.method, Path: step.path, Headers: map[string]string{"Accept-Encoding": "gzip"}}
 		if step.body != "" {
 			r.Body = &step.body
 			r.Headers["Content-Type"] = "application/json"
 		}
-		got := r.send(t, c.Addr())
+		got := send(t, r, c.Addr())
 		if got.Status != step.status || got.Body != step.want {
 			t.Errorf("%s: %d %s, want %d %s", step.name, got.Status, got.Body, step.status, step.want)
 		}

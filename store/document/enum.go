@@ -59,7 +59,7 @@ func spell(text string, kind Kind, words []string, http bool) (string, error) {
 				return word, nil
 			}
 		}
-		return "", &unknownWordError{text, words}
+		return "", &UnknownWordError{text, words}
 	}
 	if kind == KindText && slices.Contains(words, text) {
 		return text, nil
@@ -67,16 +67,16 @@ func spell(text string, kind Kind, words []string, http bool) (string, error) {
 	if ordinal, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && ordinal >= 0 && ordinal < len(words) {
 		return words[ordinal], nil
 	}
-	return "", &unknownWordError{text, words}
+	return "", &UnknownWordError{text, words}
 }
 
-// unknownWordError has the original's text (§1.4).
-type unknownWordError struct {
+// UnknownWordError says that a text is none of the words of an enumeration, in the original's words (§1.4).
+type UnknownWordError struct {
 	text  string
 	words []string
 }
 
-func (e *unknownWordError) Error() string {
+func (e *UnknownWordError) Error() string {
 	return fmt.Sprintf("%s was not one of [%s]", e.text, strings.Join(e.words, ", "))
 }
 
@@ -103,7 +103,7 @@ type enumOr[T EnumText] struct {
 
 func (e enumOr[T]) ReadFrom(r *Reader) error {
 	err := e.enum.ReadFrom(r)
-	if _, unknown := err.(*unknownWordError); unknown && e.lenient || err == nil && *e.p == "" {
+	if _, unknown := err.(*UnknownWordError); unknown && e.lenient || err == nil && *e.p == "" {
 		*e.p = e.otherwise
 		return nil
 	}
