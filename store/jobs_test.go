@@ -234,3 +234,17 @@ func TestManyJobsAreReadInFlightTogether(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkListOfHundredJobs(b *testing.B) {
+	s := open(b, Options{Servers: storetest.Start(b)})
+	for i := range 100 {
+		must(b, s.CreateJob(b.Context(), sample(fmt.Sprintf("job%d", i))))
+	}
+	for b.Loop() {
+		ids, err := s.JobIDs(b.Context())
+		must(b, err)
+		if jobs, err := s.Jobs(b.Context(), ids); err != nil || len(jobs) != 100 {
+			b.Fatalf("%d jobs, %v", len(jobs), err)
+		}
+	}
+}

@@ -69,15 +69,16 @@ func (s *Store) ensureBase(ctx context.Context) error {
 }
 
 // ephemeral makes an ephemeral node unless it exists, and watches it (zookeeper §6.1). One that an earlier session of
-// the same process left is taken for ours: when that session ends, the watch rings and the node is made anew.
+// the same process left is taken for ours: when that session ends, the watch rings and the node is made anew. So does
+// the watch ring for a node just made, which is then found and watched in its turn.
 func (w *watches) ephemeral(ctx context.Context, path string) error {
-	err := w.session.createUnhurried(ctx, path)
-	if err != nil && !errors.Is(err, zk.ErrNodeExists) {
+	stat, err := w.stat(ctx, path)
+	if err != nil || stat != nil {
 		return err
 	}
-	stat, err := w.stat(ctx, path)
-	if err == nil && stat == nil {
-		ring(w.bell) // gone already: look again at once
+	err = w.session.createUnhurried(ctx, path)
+	if errors.Is(err, zk.ErrNodeExists) {
+		return nil
 	}
 	return err
 }
