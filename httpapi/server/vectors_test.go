@@ -213,17 +213,3 @@ func TestVersionHeader(t *testing.T) {
 		})
 	}
 }
-
-// TestHashLessJob is the system test of the bare API.
-func TestHashLessJob(t *testing.T) {
-	c := newCluster(t, server.Options{})
-	t.Run("SYS-006 a job without a hash gets one", func(t *testing.T) {
-		got := send(t, &servertest.Request{
-			Method: "POST", Path: "/jobs?user=test-user", Headers: map[string]string{"Content-Type": "application/json"},
-			Body: new(`{"id":"foo:1","image":"busybox:latest","command":["sleep","30"]}`),
-		}, c.Addr())
-		if want := `{"status":"OK","errors":[],"id":"foo:1:217aba3a8575297f71945c25980577ddba9de2fd"}`; got.Status != http.StatusOK || got.Body != want {
-			t.Errorf("%+v", got)
-		}
-	})
-}
