@@ -135,6 +135,18 @@ func (d *Daemon) Logs(id string) string {
 	return text.String()
 }
 
+// Version returns the version that the daemon reports.
+func (d *Daemon) Version() string {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	answer, err := d.client.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return answer.Version
+}
+
 // Kill sends SIGKILL to the container's process behind the back of whoever looks after it.
 func (d *Daemon) Kill(id string) {
 	d.t.Helper()
