@@ -3,7 +3,11 @@ package roles_test
 import (
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -209,6 +213,73 @@ func TestDamagedStateFiles(t *testing.T) {
 			s.awaitGone(id, docker.Host)
 		})
 	}
+}
+
+// TestDamagedAgentID is an agent that does not know who it is: it does not start, and touches nothing.
+func TestDamagedAgentID(t *testing.T) {
+	t.Parallel()
+	docker := dockertest.New(t)
+	s := startSoloCluster(t, docker, nil)
+	id := s.create(job.Job{Image: shell(t, docker), Command: idle})
+	s.deploy(id, docker.Host)
+	container := *s.awaitState(id, docker.Host, job.Running).ContainerID
+	s.process.stop()
+	file := filepath.Join(s.dir, "agent", "id")
+	good := read(file)
+	if err := os.WriteFile(file, []byte(garbage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.restart()
+	if status := s.end(); status != 1 || !strings.Contains(s.log(), "helios solo: agent id ") {
+		t.Errorf("ended with %d: %s", status, s.log())
+	}
+	if err := runsOnly(docker, id, container); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, []byte(good), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.restart()
+	s.serve()
+	storetest.Eventually(t, inTime, func() error {
+		return errors.Join(s.runs(id, docker.Host, container), runsOnly(docker, id, container))
+	})
+}
+
+// TestDaemonsDoNotStart is what a master or an agent says that cannot have what it needs.
+func TestDaemonsDoNotStart(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, role := range []string{"master", "agent"} {
+		for _, option := range []string{"--http", "--admin"} {
+			t.Run(role+" when the port of "+option+" is taken", func(t *testing.T) {
+				args := []string{role, "--state-dir", t.TempDir(), "--zk", "127.0.0.1:1"}
+				for _, o := range []string{"--http", "--admin"} {
+					address := "127.0.0.1:0"
+					if o == option {
+						address = taken.Addr().String()
+					}
+					args = append(args, o, "http://"+address)
+				}
+				sentence(t, helios(t, nil, args...), regexp.QuoteMeta(taken.Addr().String())+".* in use")
+			})
+		}
+	}
+	t.Run("SYS-004, AGT-074 agent when its state directory is another one's", func(t *testing.T) {
+		docker := dockertest.New(t)
+		c, _ := startMaster(t, storetest.ZooKeeper(t))
+		a := startAgent(c, docker, nil)
+		c.await(docker.Host, host.Up)
+		r := helios(t, nil, "agent", "--name", unique("other"), "--state-dir", a.dir, "--zk", c.zk, "--no-http")
+		sentence(t, r, "State lock file already locked: "+regexp.QuoteMeta(filepath.Join(a.dir, "lock")))
+		id := c.create(job.Job{Image: shell(t, docker), Command: idle}) // the first one is unharmed
+		c.deploy(id, docker.Host)
+		c.awaitState(id, docker.Host, job.Running)
+	})
 }
 
 // garbage is not JSON.
