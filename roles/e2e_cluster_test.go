@@ -24,10 +24,11 @@ type cluster struct {
 	zk  string
 }
 
-func newCluster(t testing.TB, api, zk string) *cluster {
+// newCluster is for a client that knows the master at api, and more of them.
+func newCluster(t testing.TB, api, zk string, more ...string) *cluster {
 	t.Helper()
 	c, err := client.New(client.Options{
-		Masters: []string{api}, User: "tester", Version: "0.10.0", RetryTimeout: inTime, RetryDelay: 50 * time.Millisecond,
+		Masters: append([]string{api}, more...), User: "tester", Version: "0.10.0", RetryTimeout: inTime, RetryDelay: 50 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -141,6 +141,20 @@ func (e *Ensemble) Restart(i int) {
 	e.members[i].start(e.t)
 }
 
+// Wipe removes the data of a killed member, as the loss of its disk would.
+func (e *Ensemble) Wipe(i int) {
+	e.t.Helper()
+	if err := os.RemoveAll(filepath.Join(e.members[i].dir, "data", "version-2")); err != nil {
+		e.t.Fatalf("wipe ZooKeeper: %v", err)
+	}
+}
+
+// AwaitServing waits until a member serves: alone, as the leader, or as a follower that has what the leader has.
+func (e *Ensemble) AwaitServing(i int) {
+	e.t.Helper()
+	Eventually(e.t, startLimit, e.members[i].serving)
+}
+
 // AwaitLeader waits until the ensemble has a leader and returns it.
 func (e *Ensemble) AwaitLeader() int {
 	e.t.Helper()

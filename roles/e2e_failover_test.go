@@ -1,0 +1,386 @@
+package roles_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+)
+
+// TestEnsemble is one chain: a whole cluster, what becomes of it when its processes die one after the other, and, all
+// the time, tasks that nobody names.
+func TestEnsemble(t *testing.T) {
+	t.Parallel()
+	e := startEnsembleCluster(t)
+	b := e.startBystanders()
+	for _, step := range []struct {
+		name string
+		test func(t *testing.T, e *ensembleCluster)
+	}{
+		{"masters list each other until they end", mastersListEachOther},
+		{"client that knows both masters never sees one die", mastersDieUnseen},
+		{"agents that were silent for longer than their sessions are up again", sessionsAreLost},
+		{"leader of ZooKeeper dies, and the watches live", leaderDies},
+		{"every command takes effect once, whoever dies", everyoneDies},
+		{"without a majority masters say so, and agents go on", majorityDies},
+	} {
+		ok := t.Run(step.name, func(t *testing.T) {
+			began := time.Now()
+			step.test(t, e)
+			if err := b.unharmed(); err != nil {
+				t.Error(err)
+			}
+			storetest.Eventually(t, inTime, b.shown)
+			t.Logf("took %s", time.Since(began).Round(time.Millisecond))
+		})
+		if !ok {
+			return
+		}
+	}
+}
+
+// mastersListEachOther wants a master on the list of every other one from its start until its end: a killed one until
+// its session is over, one that ends in order until then.
+func mastersListEachOther(t *testing.T, e *ensembleCluster) {
+	lists := func(names ...string) func() error {
+		return func() error {
+			slices.Sort(names)
+			for _, m := range e.masters {
+				list := strings.Fields(m.must("masters", "-f"))
+				if slices.Sort(list); !slices.Equal(list, names) {
+					return fmt.Errorf("%s lists %v, want %v", m.name, list, names)
+				}
+			}
+			return nil
+		}
+	}
+	first, second := e.masters[0].name, e.masters[1].name
+	storetest.Eventually(t, inTime, lists(first, second))
+	orderly := startNamedMaster(t, e.zk, "--zk-session-timeout", "60000")
+	killed := startNamedMaster(t, e.zk)
+	storetest.Eventually(t, inTime, lists(first, second, orderly.name, killed.name))
+
+	killed.process.kill()
+	if err := lists(first, second, orderly.name, killed.name)(); err != nil {
+		t.Errorf("at once after the kill: %v", err)
+	}
+	storetest.Eventually(t, inTime, lists(first, second, orderly.name))
+	if status := orderly.process.stop(); status != 128+int(syscall.SIGTERM) {
+		t.Errorf("master ended with %d", status)
+	}
+	storetest.Eventually(t, 5*time.Second, lists(first, second)) // long before its session is over
+}
+
+// mastersDieUnseen lets a client read and write while the masters are killed and ended by turns.
+func mastersDieUnseen(t *testing.T, e *ensembleCluster) {
+	c := newCluster(t, e.masters[0].api, e.zk, e.masters[1].api)
+	id := e.create(job.Job{Image: new(noImage)})
+	name := e.agents[0].docker.Host
+	if _, err := c.Deploy(t.Context(), name, id, job.Stop, ""); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var commands atomic.Int64
+	var failure error
+	loop := func(ctx context.Context) error {
+		if _, err := c.SetGoal(ctx, name, id, job.Stop, ""); err != nil {
+			return err
+		}
+		if d, err := c.Deployment(ctx, name, id); err != nil || d.JobID != id || d.Goal != job.Stop {
+			return fmt.Errorf("deployment %+v: %w", d, err)
+		}
+		if hosts, err := c.Hosts(ctx, ""); err != nil || len(hosts) != len(e.agents) {
+			return fmt.Errorf("hosts %v: %w", hosts, err)
+		}
+		if jobs, err := c.Jobs(ctx, id.Name, ""); err != nil || len(jobs) != 1 {
+			return fmt.Errorf("jobs %v: %w", jobs, err)
+		}
+		if _, err := c.JobStatus(ctx, id); err != nil {
+			return err
+		}
+		commands.Add(5)
+		return nil
+	}
+	var looping sync.WaitGroup
+	looping.Go(func() {
+		for ctx.Err() == nil && failure == nil {
+			failure = loop(t.Context())
+		}
+		stop()
+	})
+	for i := range 16 {
+		m, before := e.masters[i%2], commands.Load()
+		storetest.Eventually(t, inTime, func() error { // some commands between two deaths
+			if ctx.Err() == nil && commands.Load() < before+20 {
+				return errors.New("the client does not get on")
+			}
+			return nil
+		})
+		if i%4 < 3 {
+			m.process.kill()
+		} else {
+			m.process.stop()
+		}
+		m.process.restart()
+		m.answers()
+	}
+	stop()
+	looping.Wait()
+	if failure != nil {
+		t.Errorf("after %d commands: %v", commands.Load(), failure)
+	}
+	t.Logf("%d commands", commands.Load())
+	e.undeploy(id, name)
+}
+
+// sessionsAreLost stops a master and an agent for longer than their sessions last.
+func sessionsAreLost(t *testing.T, e *ensembleCluster) {
+	a, m := e.agents[0], e.masters[0]
+	other := e.masters[1].seenBy(t)
+	a.signal(syscall.SIGSTOP)
+	m.process.signal(syscall.SIGSTOP)
+	listed := func(want bool) func() error {
+		return func() error {
+			if list, err := other.Masters(t.Context()); err != nil || slices.Contains(list, m.name) != want {
+				return fmt.Errorf("masters %v: %w", list, err)
+			}
+			return nil
+		}
+	}
+	other.await(a.docker.Host, host.Down)
+	storetest.Eventually(t, inTime, listed(false))
+	a.signal(syscall.SIGCONT)
+	m.process.signal(syscall.SIGCONT)
+	other.await(a.docker.Host, host.Up)
+	storetest.Eventually(t, inTime, listed(true))
+	e.reachesAgents(t, 10*time.Second)
+}
+
+// reachesAgents deploys a job to every agent, which has so long to run it, and takes it back.
+func (e *ensembleCluster) reachesAgents(t *testing.T, limit time.Duration) {
+	t.Helper()
+	c := newCluster(t, e.masters[0].api, e.zk, e.masters[1].api)
+	id := c.create(job.Job{Image: &e.image})
+	for _, a := range e.agents {
+		c.deploy(id, a.docker.Host)
+	}
+	begin := time.Now()
+	for _, a := range e.agents {
+		c.awaitState(id, a.docker.Host, job.Running)
+	}
+	if took := time.Since(begin); took > limit {
+		t.Errorf("the agents took %s to run a job", took)
+	}
+	for _, a := range e.agents {
+		c.undeploy(id, a.docker.Host)
+	}
+	begin = time.Now()
+	for _, a := range e.agents {
+		c.awaitGone(id, a.docker.Host)
+	}
+	if took := time.Since(begin); took > limit {
+		t.Errorf("the agents took %s to stop a job", took)
+	}
+}
+
+// leaderDies wants a new leader to be served by everyone as the old one was. Nothing is read again for half a minute
+// unless a watch says so.
+func leaderDies(t *testing.T, e *ensembleCluster) {
+	leader := e.zookeeper.AwaitLeader()
+	e.zookeeper.Kill(leader)
+	e.zookeeper.AwaitLeader()
+	c := e.cluster.seenBy(t)
+	for _, a := range e.agents {
+		c.await(a.docker.Host, host.Up)
+	}
+	for _, m := range e.masters {
+		storetest.Eventually(t, inTime, func() error { _, err := m.Hosts(t.Context(), ""); return err })
+	}
+	e.reachesAgents(t, 10*time.Second)
+	e.zookeeper.Restart(leader)
+	e.zookeeper.AwaitServing(leader)
+}
+
+// everyoneDies kills masters, agents and leaders while commands go on.
+func everyoneDies(t *testing.T, e *ensembleCluster) {
+	s := e.startStream()
+	master := func(i int) {
+		m := e.masters[i]
+		s.dies("master "+m.name, m.process.kill, func() { m.process.restart(); m.answers() })
+	}
+	agent := func(i int) {
+		a := e.agents[i]
+		s.dies("agent "+a.docker.Host, a.kill, func() {
+			e.await(a.docker.Host, host.Down)
+			a.restart()
+			e.await(a.docker.Host, host.Up)
+		})
+	}
+	leader := func() {
+		i := e.zookeeper.AwaitLeader()
+		s.dies("leader", func() { e.zookeeper.Kill(i) }, func() {
+			e.zookeeper.AwaitLeader()
+			e.zookeeper.Restart(i)
+			e.zookeeper.AwaitServing(i)
+		})
+	}
+	err := s.during(func() {
+		master(0)
+		agent(0)
+		leader()
+		master(1)
+		agent(1)
+		master(0)
+		agent(2)
+		leader()
+		agent(0)
+		master(1)
+	})
+	t.Logf("%d lines of commands:\n%s", len(s.log), strings.Join(s.log, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range s.lanes {
+		if err := l.onceEach(); err != nil {
+			t.Error(err)
+		}
+		storetest.Eventually(t, inTime, l.inOrder)
+	}
+	storetest.Eventually(t, inTime, s.agrees)
+	for _, l := range s.lanes {
+		if l.goal != "" {
+			if _, err := e.Undeploy(t.Context(), l.docker.Host, l.id, password); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// agrees tells whether both masters, the tree and Docker say the same of every task, and what the commands said.
+func (s *stream) agrees() error {
+	conn := s.e.tree()
+	defer conn.Close()
+	deployed, jobs := map[string][]string{}, map[job.ID][]string{} // by host and by job
+	for _, l := range s.lanes {
+		for _, m := range s.e.masters {
+			if err := l.settled(m.cluster); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+		if l.goal != "" {
+			deployed[l.docker.Host] = append(deployed[l.docker.Host], l.id.String())
+			jobs[l.id] = append(jobs[l.id], l.docker.Host)
+		}
+	}
+	for _, a := range s.e.agents {
+		for _, l := range s.lanes {
+			want := slices.Contains(deployed[a.docker.Host], l.id.String())
+			if slices.Contains(s.e.nodes(conn, "/config/hosts/"+a.docker.Host+"/jobs"), l.id.String()) != want {
+				return fmt.Errorf("tree: %s on %s: want %v", l.id, a.docker.Host, want)
+			}
+		}
+	}
+	for _, l := range s.lanes {
+		slices.Sort(jobs[l.id])
+		if hosts := s.e.nodes(conn, "/config/jobs/"+l.id.String()+"/hosts"); !slices.Equal(hosts, jobs[l.id]) {
+			return fmt.Errorf("tree: %s is on %v, want %v", l.id, hosts, jobs[l.id])
+		}
+	}
+	return s.e.mastersAgree()
+}
+
+// mastersAgree tells whether each master gives the same answers.
+func (e *ensembleCluster) mastersAgree() error {
+	var first map[string]any
+	for _, m := range e.masters {
+		ctx := m.t.Context()
+		jobs, err1 := m.Jobs(ctx, "", "")
+		hosts, err2 := m.Hosts(ctx, "")
+		statuses, err3 := m.HostStatuses(ctx, hosts, "")
+		masters, err4 := m.Masters(ctx)
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			return err
+		}
+		answers := map[string]any{"jobs": jobs, "hosts": hosts, "statuses": statuses, "masters": masters}
+		for id := range jobs {
+			status, err1 := m.JobStatus(ctx, id)
+			history, err2 := m.History(ctx, id)
+			if err := errors.Join(err1, err2); err != nil {
+				return err
+			}
+			answers[id.String()] = []any{status, history}
+		}
+		if first == nil {
+			first = answers
+		} else if diff := cmp.Diff(first, answers); diff != "" {
+			return fmt.Errorf("%s and %s differ: %s", e.masters[0].name, m.name, diff)
+		}
+	}
+	return nil
+}
+
+// majorityDies leaves one server of ZooKeeper alone.
+func majorityDies(t *testing.T, e *ensembleCluster) {
+	e.zookeeper.Kill(0)
+	e.zookeeper.Kill(1)
+	killed := time.Now()
+	for _, m := range e.masters {
+		for i := range 3 {
+			for _, request := range []struct{ method, path, body string }{
+				{http.MethodGet, "/hosts/", ""},
+				{http.MethodGet, "/jobs", ""},
+				{http.MethodPost, "/jobs?user=tester", `{"id":"` + unique("job") + `:1","image":"` + noImage + `"}`},
+				{http.MethodDelete, "/jobs/" + bogus, ""},
+			} {
+				begin := time.Now()
+				code := m.ask(t, request.method, request.path, request.body)
+				took := time.Since(begin)
+				if code != http.StatusServiceUnavailable && i > 0 {
+					t.Errorf("%s %s is answered with %d", request.method, request.path, code)
+				}
+				if limit := 8 * time.Second; took > limit || took > time.Second && time.Since(killed) > 2*limit {
+					t.Errorf("%s %s is answered after %s", request.method, request.path, took)
+				}
+			}
+		}
+	}
+	e.zookeeper.Restart(0)
+	e.zookeeper.Restart(1)
+	c := e.cluster.seenBy(t)
+	for _, a := range e.agents {
+		c.await(a.docker.Host, host.Up)
+	}
+	storetest.Eventually(t, inTime, e.mastersAgree)
+	e.reachesAgents(t, 20*time.Second)
+}
+
+// ask sends one request to the master and returns the status of the answer.
+func (m *masterNode) ask(t *testing.T, method, path, body string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, m.api+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	_, _ = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode
+}
