@@ -176,6 +176,16 @@ func TestDaemonsEndBySignal(t *testing.T) {
 			shared.seenBy(t).await(docker.Host, host.Down)
 		})
 	}
+	t.Run("second signal ends a master at once that waits for ZooKeeper", func(t *testing.T) {
+		t.Parallel()
+		_, master := startMaster(t, "127.0.0.1:1")
+		master.signal(syscall.SIGTERM)
+		master.said("Attempting gentle exit on SIGTERM")
+		master.signal(syscall.SIGTERM)
+		if got := master.end(); got != 143 || !strings.Contains(master.log(), "Exiting with extreme prejudice due to SIGTERM") {
+			t.Errorf("ended with %d: %s", got, master.log())
+		}
+	})
 }
 
 // TestDamagedStateFiles puts garbage into each file of a state directory, one after the other: the container that runs
