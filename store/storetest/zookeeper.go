@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,10 +174,14 @@ func (e *Ensemble) AwaitLeader() int {
 type member struct {
 	dir       string
 	addr      string
-	throwAway bool // remove dir with the process
+	throwAway bool     // remove dir with the process
+	java      []string // what Java is told of itself; frugal by default
 	cmd       *exec.Cmd
 	leash     io.Closer
 }
+
+// frugal is how Java runs in tests: small, quick to start, without fsync.
+var frugal = []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no"}
 
 const leashed = `"$@" & pid=$!; cat >/dev/null; kill -9 $pid; wait $pid 2>/dev/null; [ -z "$THROW_AWAY" ] || rm -rf "$THROW_AWAY"`
 
@@ -192,9 +197,14 @@ func (m *member) configure(t testing.TB, config string) {
 
 func (m *member) start(t testing.TB) {
 	t.Helper()
-	m.cmd = exec.Command("sh", "-c", leashed, "sh", "java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dzookeeper.forceSync=no", "-Dzookeeper.DigestAuthenticationProvider.superDigest="+superDigest,
-		"-cp", zookeeperJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(m.dir, "zoo.cfg"))
+	java := m.java
+	if java == nil {
+		java = frugal
+	}
+	m.cmd = exec.Command("sh", slices.Concat([]string{"-c", leashed, "sh", "java"}, java, []string{
+		"-Dzookeeper.DigestAuthenticationProvider.superDigest=" + superDigest,
+		"-cp", zookeeperJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(m.dir, "zoo.cfg"),
+	})...)
 	if m.throwAway {
 		m.cmd.Env = append(os.Environ(), "THROW_AWAY="+m.dir)
 	}

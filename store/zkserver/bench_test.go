@@ -2,42 +2,10 @@ package zkserver
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"github.com/go-zookeeper/zk"
 )
-
-// 64 connections create nodes of 100 bytes, each durable before it is answered.
-func BenchmarkDurableCreatesOf64Connections(b *testing.B) {
-	r := start(b, Options{Dir: b.TempDir()})
-	conns := make(chan *zk.Conn, 64)
-	for range cap(conns) {
-		conns <- client(b, r)
-	}
-	var n atomic.Int64
-	data := make([]byte, 100)
-	b.SetParallelism(cap(conns))
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		c := <-conns
-		defer func() { conns <- c }()
-		for pb.Next() {
-			must(c.Create(fmt.Sprintf("/n%d", n.Add(1)), data, 0, everyone))
-		}
-	})
-}
-
-func BenchmarkRead(b *testing.B) {
-	r := start(b, Options{})
-	c := client(b, r)
-	must(c.Create("/a", make([]byte, 100), 0, everyone))
-	for b.Loop() {
-		if _, _, err := c.Get("/a"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
 
 // One change of a node that 1,000 connections watch, and their reads that watch it again.
 func BenchmarkWatchFanOut(b *testing.B) {

@@ -1,11 +1,7 @@
 package zkserver
 
 import (
-	"bufio"
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,47 +9,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-	"github.com/rs/zerolog"
 )
-
-const crashDir = "ZKSERVER_CRASH_DIR"
-
-// crashChild is the server process of the crash test. It is false in the test process itself.
-func crashChild() bool {
-	dir := os.Getenv(crashDir)
-	if dir == "" {
-		return false
-	}
-	srv, err := New(Options{Addr: "127.0.0.1:0", Dir: dir, Logger: zerolog.New(os.Stderr).Level(zerolog.WarnLevel)})
-	if err != nil {
-		fmt.Println("error", err)
-		return true
-	}
-	srv.pipeline.snapshotLog = 64 << 10
-	fmt.Println("listening", srv.Addr())
-	if err := srv.Run(context.Background()); err != nil {
-		fmt.Println("error", err)
-	}
-	return true
-}
-
-// startChild starts the server process and returns it with its address.
-func startChild(t *testing.T, dir string) (*exec.Cmd, string) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+dir)
-	cmd.Stderr = os.Stderr
-	out := must(cmd.StdoutPipe())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "listening ")
-	if err != nil || !ok {
-		t.Fatalf("child says %q, %v", line, err)
-	}
-	return cmd, addr
-}
 
 // acknowledged is what one writer was told.
 type acknowledged struct {
@@ -71,10 +27,10 @@ func TestKilledServerKeepsEverythingItAcknowledged(t *testing.T) {
 	var lastSequence string
 	var acknowledgements atomic.Int64
 	for round := range rounds {
-		cmd, addr := startChild(t, dir)
+		child := StartChild(t, dir, 64<<10)
 		conns := make([]*zk.Conn, writers)
 		for i := range conns {
-			c, _, err := zk.Connect([]string{addr}, 20*time.Second, zk.WithLogger(quiet{}), zk.WithLogInfo(false))
+			c, _, err := zk.Connect([]string{child.Addr}, 20*time.Second, zk.WithLogger(quiet{}), zk.WithLogInfo(false))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,10 +88,7 @@ func TestKilledServerKeepsEverythingItAcknowledged(t *testing.T) {
 			}
 			return nil
 		})
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // killed
+		child.Kill()
 		for _, c := range conns {
 			c.Close()
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if crashChild() {
+	if serveAsChild() {
 		return
 	}
 	goleak.VerifyTestMain(m)
