@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -28,10 +29,17 @@ func parseServers(text string) (addresses []string, chroot string, err error) {
 		if server == "" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(server); err != nil {
-			server = net.JoinHostPort(strings.Trim(server, "[]"), defaultPort)
+		host, port, err := net.SplitHostPort(server)
+		if err != nil {
+			host, port = strings.Trim(server, "[]"), defaultPort
 		}
-		addresses = append(addresses, server)
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return nil, "", fmt.Errorf("zookeeper servers %q: port %q is not a number from 1 to 65535", text, port)
+		}
+		if host == "" || strings.ContainsAny(host, " \t/") {
+			return nil, "", fmt.Errorf("zookeeper servers %q: %q is no host", text, host)
+		}
+		addresses = append(addresses, net.JoinHostPort(host, port))
 	}
 	if len(addresses) == 0 {
 		return nil, "", fmt.Errorf("zookeeper servers %q: no address", text)

@@ -32,6 +32,11 @@ func TestConnectStringIsTakenApart(t *testing.T) {
 		{"/a", nil, "", false},
 		{"h1/a//b", nil, "", false},
 		{"h1/../b", nil, "", false},
+		{"h1:99999999", nil, "", false},
+		{"h1:0", nil, "", false},
+		{"h1:x", nil, "", false},
+		{"h1 h2", nil, "", false},
+		{":2181", nil, "", false},
 	} {
 		addresses, chroot, err := parseServers(c.text)
 		if (err == nil) != c.ok || c.ok && (!slices.Equal(addresses, c.addresses) || chroot != c.chroot) {

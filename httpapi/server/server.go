@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -62,7 +63,10 @@ func (s *Server) listen(addr, adminAddr string) error {
 		l, err := net.Listen("tcp", p.addr)
 		if err != nil {
 			s.close()
-			return err
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return fmt.Errorf("address %s is in use by another program", p.addr)
+			}
+			return fmt.Errorf("listen on %s: %w", p.addr, err)
 		}
 		s.ports = append(s.ports, port{l, p.handler})
 	}

@@ -32,7 +32,10 @@ func ParseEndpoint(s string) (Endpoint, error) {
 		return Endpoint{URL: s, Address: "localhost", Socket: true}, nil
 	}
 	rest := s
-	if _, after, ok := strings.Cut(s, "://"); ok {
+	if scheme, after, ok := strings.Cut(s, "://"); ok {
+		if scheme != "tcp" && scheme != "http" && scheme != "https" {
+			return Endpoint{}, fmt.Errorf("docker endpoint %q: the scheme must be unix, tcp, http or https", s)
+		}
 		rest = after
 	}
 	rest = strings.TrimSuffix(rest, "/")
