@@ -20,7 +20,8 @@ const (
 	Resume
 	// Check asks once whether the running container is healthy, and rests if it is not.
 	Check
-	// Watch waits for the end of the running container, adopting it first if it is not known yet.
+	// Watch waits for the end of the running container, adopting it first if it is not known yet, and notes an end that
+	// it is told of.
 	Watch
 	// End notes that the container that was known to run does not any more.
 	End

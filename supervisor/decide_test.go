@@ -18,7 +18,7 @@ func TestDecide(t *testing.T) {
 	lies := Seen{Known: true, Container: Container{ID: "c1", ExitCode: 1}}
 	runs := Seen{Known: true, Container: Container{ID: "c1", Running: true}}
 	made := Seen{Known: true, Container: Container{ID: "c1", Unstarted: true}}
-	flapping := Restarts{since: now}
+	flapping := Restarts{since: now, live: true}
 	for range flappingRuns {
 		flapping.runs = append(flapping.runs, time.Second)
 	}
@@ -204,6 +204,35 @@ func TestFlapping(t *testing.T) {
 		if got := run(r, step.from, step.to); got != step.want {
 			t.Errorf("F4: run from %d to %d: flapping %v", step.from, step.to, got)
 		}
+	}
+}
+
+func TestTheRestartDelayCountsFromTheEndOfARun(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	now := began.Add(10 * time.Second)
+	for _, c := range []struct {
+		name     string
+		finished time.Time
+		want     time.Duration
+	}{
+		{"that was a moment ago", now.Add(-40 * time.Millisecond), 960 * time.Millisecond},
+		{"that was longer ago than the delay", now.Add(-9 * time.Second), -8 * time.Second},
+		{"of which nothing is known", time.Time{}, time.Second},
+		{"that is yet to come", now.Add(time.Hour), time.Second},
+		{"that was before its beginning", began.Add(-time.Hour), -9 * time.Second},
+	} {
+		var r Restarts
+		r.Started(began)
+		for range 2 { // the same when it is asked again
+			if got := r.Next(c.finished, now).Sub(now); got != c.want {
+				t.Errorf("an end %s: next run in %s, want %s", c.name, got, c.want)
+			}
+			r.Exited(now)
+		}
+	}
+	if got := new(Restarts).Next(began, now).Sub(now); got != time.Second {
+		t.Errorf("a run that never began: next one in %s", got)
 	}
 }
 

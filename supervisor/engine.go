@@ -35,8 +35,10 @@ type Engine interface {
 	Create(ctx context.Context, spec Spec) (string, error)
 	// Start starts a container that was created.
 	Start(ctx context.Context, id string) error
-	// Wait returns nil as soon as the container does not run, or is not there, any more.
-	Wait(ctx context.Context, id string) error
+	// Wait returns as soon as the container does not run, or is not there, any more, and how it ended if that is known:
+	// else the zero Container. It may take a word for an end that it has not seen. Such a word may be wrong: it is good
+	// for reporting the end, and for nothing else.
+	Wait(ctx context.Context, id string) (Container, error)
 	// Stop asks the container to end, and has it killed after so many seconds; a negative number is no limit. It
 	// returns when the container has ended. One that does not run or does not exist is a success.
 	Stop(ctx context.Context, id string, seconds int) error

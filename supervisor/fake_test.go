@@ -35,13 +35,15 @@ type fakeEngine struct {
 
 // behaviour says what comes next. While a supervisor runs it is changed with set.
 type behaviour struct {
+	findTakes                    time.Duration
 	pullTakes, startTakes        time.Duration
 	pullErr, createErr, startErr error
 	runsFor                      time.Duration // zero: until it is ended
 	exitCode                     int
 	errorText                    string // State.Error of what ends by itself
 	ignoresTerm, unkillable      bool
-	away                         bool // no verb is answered
+	away                         bool      // no verb is answered
+	lies                         Container // what a wait for it says, once, whatever is true
 }
 
 type fakeContainer struct {
@@ -90,7 +92,7 @@ func (e *fakeEngine) change() {
 }
 
 func (e *fakeEngine) Find(ctx context.Context, ref Ref) (Container, error) {
-	if err := e.call(ctx, 0, "find", ref.Container); err != nil {
+	if err := e.call(ctx, e.now().findTakes, "find", ref.Container); err != nil {
 		return Container{}, err
 	}
 	e.mu.Lock()
@@ -188,25 +190,36 @@ func (e *fakeEngine) setAway(away bool) {
 	e.set(func(b *behaviour) { b.away = away })
 }
 
-func (e *fakeEngine) Wait(ctx context.Context, id string) error {
+// lie makes the next wait for a container end with words that need not be true.
+func (e *fakeEngine) lie(words Container) {
+	e.set(func(b *behaviour) { b.lies = words })
+}
+
+func (e *fakeEngine) Wait(ctx context.Context, id string) (Container, error) {
 	if err := e.call(ctx, 0, "wait", id); err != nil {
-		return err
+		return Container{}, err
 	}
 	for {
 		e.mu.Lock()
 		c, ok := e.containers[id]
-		running, away, changed := ok && c.Running, e.away, e.changed
+		running, away, changed, lies := ok && c.Running, e.away, e.changed, e.lies
+		var ended Container
+		if lies.ID == id {
+			ended, running, e.lies = lies, false, Container{}
+		} else if ok {
+			ended = c.Container
+		}
 		e.mu.Unlock()
 		switch {
 		case away:
-			return ErrUnavailable
+			return Container{}, ErrUnavailable
 		case !running:
-			return nil
+			return ended, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return Container{}, context.Cause(ctx)
 		}
 	}
 }

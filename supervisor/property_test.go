@@ -18,7 +18,7 @@ import (
 func TestGoalsConverge(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		actions := rapid.SliceOfN(rapid.IntRange(0, 11), 1, 25).Draw(rt, "actions")
+		actions := rapid.SliceOfN(rapid.IntRange(0, 12), 1, 25).Draw(rt, "actions")
 		pauses := rapid.SliceOfN(rapid.IntRange(0, 4000), len(actions), len(actions)).Draw(rt, "pauses")
 		checked := rapid.Bool().Draw(rt, "health check")
 		var problem string
@@ -64,6 +64,10 @@ func TestGoalsConverge(t *testing.T) {
 					e.set(func(b *behaviour) { b.startErr = errors.New("refused") })
 				case 9:
 					e.set(func(b *behaviour) { b.startErr = nil })
+				case 12:
+					for _, id := range e.running() {
+						e.lie(Container{ID: id, ExitCode: i, FinishedAt: time.Now().Add(time.Duration(i-5) * time.Second)})
+					}
 				case 10, 11: // the agent ends, orderly or with its state lost
 					k.release()
 					k.shutdown()

@@ -23,7 +23,8 @@ const (
 type Restarts struct {
 	image job.Throttle    // the image problem that is not over, empty when there is none
 	runs  []time.Duration // the newest runs that ended with an exit, oldest first, at most flappingRuns
-	since time.Time       // when the current run began, zero when nothing runs
+	since time.Time       // when the newest run began
+	live  bool            // it goes on
 }
 
 // Verdict is what follows from a task's past.
@@ -39,21 +40,21 @@ func (r *Restarts) Created() { r.image = "" }
 
 // Started notes that a run begins: when its container was started, and again when it was found healthy, since the time
 // before does not count as running.
-func (r *Restarts) Started(now time.Time) { r.image, r.since = "", now }
+func (r *Restarts) Started(now time.Time) { r.image, r.since, r.live = "", now, true }
 
 // Exited notes that the container of the current run ended by itself.
 func (r *Restarts) Exited(now time.Time) {
 	lasted := time.Duration(0)
-	if !r.since.IsZero() {
+	if r.live {
 		lasted = max(0, now.Sub(r.since))
 	}
 	r.runs = append(r.runs[max(0, len(r.runs)-flappingRuns+1):len(r.runs):len(r.runs)], lasted)
-	r.since = time.Time{}
+	r.live = false
 }
 
 // Failed notes that a run failed: an image that is missing or cannot be pulled slows the next ones down.
 func (r *Restarts) Failed(err error) {
-	r.since = time.Time{}
+	r.live = false
 	switch {
 	case errors.Is(err, ErrImageMissing):
 		r.image = job.ImageMissing
@@ -77,12 +78,22 @@ func (r *Restarts) Verdict(now time.Time) Verdict {
 			Delay:    flappingDelay,
 			Reason:   fmt.Sprintf("%d exits after %s of running in all", flappingRuns, flappingTotal-left),
 		}
-		if !r.since.IsZero() {
+		if r.live {
 			v.Recheck = left
 		}
 		return v
 	}
 	return Verdict{Throttle: job.NotThrottled, Delay: restartDelay, Reason: "the last run ended"}
+}
+
+// Next returns when the task runs again after an exit that the engine says was at the moment finished: a delay after
+// it. The engine's clock may be wrong: a run has not ended before it began, nor later than now.
+func (r *Restarts) Next(finished, now time.Time) time.Time {
+	ago := time.Duration(0)
+	if !finished.IsZero() && !r.since.IsZero() {
+		ago = max(0, min(now.Sub(finished), now.Sub(r.since)))
+	}
+	return now.Add(r.Verdict(now).Delay - ago)
 }
 
 // flapping returns how much running time is missing before the task counts as steady; zero or less: it is steady.
@@ -94,7 +105,7 @@ func (r *Restarts) flapping(now time.Time) time.Duration {
 	for _, lasted := range r.runs {
 		left -= min(lasted, flappingTotal) // so that no sum can overflow
 	}
-	if !r.since.IsZero() {
+	if r.live {
 		left -= max(0, now.Sub(r.since))
 	}
 	return left

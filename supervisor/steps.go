@@ -80,7 +80,8 @@ func (s *Supervisor) check(op context.Context, c Container, pause time.Duration)
 		s.report(job.HealthChecking)
 	}
 	if pause > 0 {
-		return s.await(op, c.ID, pause)
+		_, err := s.await(op, c.ID, pause) // why it failed to become healthy takes a look
+		return err
 	}
 	err := errNoProbe
 	if s.opts.Probe != nil {
@@ -99,7 +100,8 @@ func (s *Supervisor) check(op context.Context, c Container, pause time.Duration)
 	return nil
 }
 
-// watch waits for the end of a running container, for at most the pause if there is one.
+// watch waits for the end of a running container, for at most the pause if there is one, and reports it. An end that is
+// not known in full is left to the next look.
 func (s *Supervisor) watch(op context.Context, c Container, pause time.Duration) error {
 	if s.past.Live != c.ID {
 		s.past.Restarts.Started(time.Now())
@@ -109,25 +111,34 @@ func (s *Supervisor) watch(op context.Context, c Container, pause time.Duration)
 		s.adopt(c.ID)
 		s.report(job.Running)
 	}
-	return s.await(op, c.ID, pause)
+	ended, err := s.await(op, c.ID, pause)
+	if ended.ID == c.ID {
+		s.end(ended)
+	}
+	return err
 }
 
-// await waits until the container does not run any more, the pause is over, or a new goal arrives.
-func (s *Supervisor) await(op context.Context, id string, pause time.Duration) error {
+// await waits until the container does not run any more, the pause is over, or a new goal arrives. It returns how the
+// container ended if the engine says it.
+func (s *Supervisor) await(op context.Context, id string, pause time.Duration) (Container, error) {
 	ctx, cancel := op, context.CancelFunc(func() {})
 	if pause > 0 {
 		ctx, cancel = context.WithTimeout(op, pause)
 	}
 	defer cancel()
-	err := s.opts.Engine.Wait(ctx, id)
-	if err == nil || ctx.Err() != nil {
-		return nil
+	ended, err := s.opts.Engine.Wait(ctx, id)
+	switch {
+	case ctx.Err() != nil:
+		return Container{}, nil
+	case err != nil:
+		rest(op, s.silent.Next())
+		return Container{}, fmt.Errorf("wait for container %s: %w", id, err)
 	}
-	rest(op, s.silent.Next())
-	return fmt.Errorf("wait for container %s: %w", id, err)
+	return ended, nil
 }
 
-// end notes that the container does not run any more; c is what is left of it.
+// end notes that the container does not run any more; c is what is left of it. The restart delay counts from the end
+// itself.
 func (s *Supervisor) end(c Container) {
 	id, now := s.past.Live, time.Now()
 	unchecked := s.opts.Job.HealthCheck != nil && s.past.Checked != id
@@ -137,7 +148,7 @@ func (s *Supervisor) end(c Container) {
 		return
 	}
 	s.past.Restarts.Exited(now)
-	s.past.NotBefore = now.Add(s.past.Restarts.Verdict(now).Delay)
+	s.past.NotBefore = s.past.Restarts.Next(c.FinishedAt, now)
 	s.ended(c)
 	s.report(job.Exited)
 	if unchecked {
@@ -146,6 +157,26 @@ func (s *Supervisor) end(c Container) {
 			s.status.ContainerError = fmt.Sprintf("container exited with %d before it was healthy", c.ExitCode)
 		}
 		s.report(job.Failed)
+	}
+}
+
+// confirm puts right what was said of the end of the task's container on a mere word. That it was said wrongly is
+// reported; the moment, which a word gets wrong a little, goes with the next report, and the restart delay counts from
+// it.
+func (s *Supervisor) confirm(c Container) {
+	said := s.status
+	if c.ID == "" || c.Running || c.Unstarted || said.ContainerID == nil || *said.ContainerID != c.ID || said.ExitCode == nil {
+		return
+	}
+	s.ended(c)
+	if said.State != job.Exited {
+		return
+	}
+	if next := s.past.Restarts.Next(c.FinishedAt, time.Now()); next.Before(s.past.NotBefore) {
+		s.past.NotBefore = next
+	}
+	if *said.ExitCode != int32(c.ExitCode) || said.OOMKilled == nil || *said.OOMKilled != c.OOMKilled {
+		s.report(job.Exited)
 	}
 }
 
@@ -229,12 +260,10 @@ func (s *Supervisor) settled() bool {
 	return s.reported && s.status.State == job.Stopped || !s.reported && s.goal == job.Stop
 }
 
-// adopt makes a container the one of the task's status; how the one before ended is not said of it.
+// adopt makes a container, which runs or is about to, the one of the task's status; no end is said of it.
 func (s *Supervisor) adopt(id string) {
-	if s.status.ContainerID == nil || *s.status.ContainerID != id {
-		s.status.ContainerID = &id
-		s.status.ExitCode, s.status.FinishedAt, s.status.OOMKilled = nil, nil, nil
-	}
+	s.status.ContainerID = &id
+	s.status.ExitCode, s.status.FinishedAt, s.status.OOMKilled = nil, nil, nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = id

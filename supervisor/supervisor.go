@@ -5,7 +5,10 @@
 // container of a task. It never stops a container because it ends itself, never removes one, and never takes the
 // silence of the engine for the absence of a container.
 //
-// The loop looks, decides, does one step, and looks again; events only cut its pauses short. What a task reports:
+// The loop looks, decides, does one step, and looks again; events only cut its pauses short. There is one exception: an
+// end is reported on the word of [Engine.Wait], since a look at what has just ended can take long. Nothing else rests on
+// a word: whether there is to be another container, or a stop is complete, is decided after a look. What is reported
+// wrongly is put right by the next look. What a task reports:
 //
 //	      ┌───────────────────────────── restart delay ─────────────────────────────┐
 //	      ▼                                                                         │
@@ -182,6 +185,7 @@ func (s *Supervisor) turn(ctx context.Context) (Step, error) {
 	if ctx.Err() != nil {
 		return Rest, nil
 	}
+	s.confirm(seen.Container)
 	checks := s.opts.Job.HealthCheck != nil
 	step, pause := decide(time.Now(), want, checks, seen, s.past)
 	switch step {

@@ -201,17 +201,22 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	returned := time.Now()
 	exited, at := w.reach(n, job.Exited)
 	t.Logf("EXITED %s after docker kill began, %s after it returned, %s after the end of the container",
-		at.Sub(killed), at.Sub(returned), at.Sub(time.UnixMilli(*exited.FinishedAt)))
+		at.Sub(killed), at.Sub(returned), at.Sub(w.endOf(*first.ContainerID)))
 	if at.Sub(returned) > 2*time.Second {
 		t.Errorf("EXITED %s after the kill", at.Sub(returned))
 	}
 	if exited.ExitCode == nil || *exited.ExitCode != 137 || exited.FinishedAt == nil || exited.OOMKilled == nil || *exited.OOMKilled {
 		t.Errorf("exit %v at %v, out of memory %v", exited.ExitCode, exited.FinishedAt, exited.OOMKilled)
 	}
-	second, _ := w.reach(n, job.Running)
+	second, again := w.reach(n, job.Running)
 	if *second.ContainerID == *first.ContainerID || second.ExitCode != nil {
 		t.Errorf("the run after it: %+v", second)
 	}
+	ended := w.endOf(*first.ContainerID)
+	if pulled, _ := w.reach(n, job.PullingImage); *pulled.FinishedAt != ended.UnixMilli() {
+		t.Errorf("ended at %d, and was seen later to have ended at %d, want %d", *exited.FinishedAt, *pulled.FinishedAt, ended.UnixMilli())
+	}
+	t.Logf("RUNNING %s after the end", again.Sub(ended))
 	w.runsOnly(*second.ContainerID)
 
 	// The end of the agent leaves it alone; the next one adopts it, by its id or by its labels.

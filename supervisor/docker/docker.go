@@ -3,6 +3,10 @@
 // It is the only package that knows the Docker API. It owns the connection, the event subscription and the translation
 // of a job into a container; it keeps no belief about any container, and never removes one. What a daemon answers is
 // taken as it may be: garbage is an error that says nothing about containers.
+//
+// Events only say when to look again, with one exception: [Engine.Wait] takes the word of an event that its container
+// has ended. A daemon tells of an end at once, but then holds the container locked while it takes its network down, and
+// answers no look at it for a fifth of a second.
 package docker
 
 import (
@@ -67,7 +71,7 @@ type Engine struct {
 
 	mu        sync.Mutex // guards what follows
 	connected *client.Client
-	doorbells map[string]map[chan struct{}]bool // by container id, rung when it may have ended
+	waiters   map[string]map[*waiter]bool // by container id
 }
 
 var _ supervisor.Engine = (*Engine)(nil)
@@ -83,7 +87,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, endpoint: endpoint, log: opts.Logger, silence: silence,
-		doorbells: map[string]map[chan struct{}]bool{},
+		waiters: map[string]map[*waiter]bool{},
 	}
 	probe, err := e.dial()
 	if err != nil {
@@ -137,6 +141,9 @@ func (e *Engine) client(ctx context.Context) (*client.Client, error) {
 	e.connected = cli
 	return cli, nil
 }
+
+// Close gives back the connections that no request uses; a later request makes a new one.
+func (e *Engine) Close() { e.forget() }
 
 // forget makes the next request agree on a version again: the daemon may have been replaced by another one.
 func (e *Engine) forget() {

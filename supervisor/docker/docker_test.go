@@ -76,6 +76,7 @@ func TestEndpoints(t *testing.T) {
 		"tcp://[::1]":              {URL: "tcp://[::1]:2375", Address: "::1"},
 		"unix://":                  {},
 		"tcp://host:port":          {},
+		"ftp://host:1":             {},
 		"tcp://host:1/path":        {},
 		"tcp://user@host:2375/x y": {},
 	} {
@@ -297,19 +298,19 @@ func TestADaemonThatComesBackIsHeardAgain(t *testing.T) {
 			fmt.Fprint(w, `{"Type":"container","Action":"die","Actor":{"ID":"c1"}}`) // and the stream ends
 		}
 	})
-	bell, remove := e.doorbell("c1")
-	defer remove()
-	other, removeOther := e.doorbell("c2")
-	defer removeOther()
+	one, leave := e.waiter("c1")
+	defer leave()
+	other, leaveOther := e.waiter("c2")
+	defer leaveOther()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
-	for range 3 { // each subscription rings all
-		for _, bell := range []<-chan struct{}{bell, other} {
+	for range 3 { // each subscription makes all look
+		for _, w := range []*waiter{one, other} {
 			select {
-			case <-bell:
+			case <-w.word:
 			case <-time.After(20 * time.Second):
-				t.Fatal("the doorbell is silent")
+				t.Fatal("nothing is heard")
 			}
 		}
 	}
@@ -329,17 +330,17 @@ func TestWaitNoticesTheEndWithoutEvents(t *testing.T) {
 			fmt.Fprintf(w, `{"Id":"c1","State":{"Status":"running","Running":%v}}`, looks < 3)
 		}
 	})
-	if err := e.Wait(t.Context(), "c1"); err != nil || looks != 3 {
-		t.Errorf("%v after %d looks", err, looks)
+	if ended, err := e.Wait(t.Context(), "c1"); err != nil || ended.ID != "c1" || looks != 3 {
+		t.Errorf("%+v, %v after %d looks", ended, err, looks)
 	}
-	if len(e.doorbells) > 0 {
-		t.Errorf("doorbells left: %v", e.doorbells)
+	if len(e.waiters) > 0 {
+		t.Errorf("still waiting: %v", e.waiters)
 	}
 	away, err := New(Options{Endpoint: "unix://" + filepath.Join(t.TempDir(), "none.sock")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := away.Wait(t.Context(), "c1"); !errors.Is(err, supervisor.ErrUnavailable) {
+	if _, err := away.Wait(t.Context(), "c1"); !errors.Is(err, supervisor.ErrUnavailable) {
 		t.Errorf("no daemon: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -12,8 +13,15 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
-// Run subscribes to the daemon's events until ctx ends, and returns the cause. Events only ring doorbells: whoever waits
-// for a container looks again. Without Run, waits notice the end of a container at the next poll.
+// heard are the events of containers that matter to whoever waits for the end of one: those that tell of it, and those
+// after which it may be otherwise.
+var heard = []events.Action{
+	events.ActionDie, events.ActionOOM, events.ActionDestroy,
+	events.ActionStart, events.ActionRestart, events.ActionPause, events.ActionUnPause,
+}
+
+// Run subscribes to the daemon's events until ctx ends, and returns the cause. Whoever waits for a container is told of
+// its end, or to look again. Without Run, waits notice the end of a container at the next poll.
 func (e *Engine) Run(ctx context.Context) error {
 	// The daemon is often away for a second only, and one that is back should be noticed soon.
 	pause := supervisor.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
@@ -34,7 +42,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		away = true
 		e.forget()
-		e.ringAll() // so that those who wait learn of it too
+		e.lookAll() // so that those who wait learn of it too
 		timer := time.NewTimer(pause.Next())
 		select {
 		case <-timer.C:
@@ -44,8 +52,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// listen rings the doorbells of the containers that the daemon tells of until the subscription breaks. Once it stands,
-// all are rung: what happened before was not heard.
+// listen tells those who wait what the daemon tells of until the subscription breaks. Once it stands, all have to look:
+// what happened before was not heard.
 func (e *Engine) listen(ctx context.Context, subscribed func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,92 +63,132 @@ func (e *Engine) listen(ctx context.Context, subscribed func()) error {
 	if err != nil {
 		return err
 	}
-	stream := cli.Events(ctx, client.EventsListOptions{
-		Filters: make(client.Filters).Add("type", "container").Add("event", "die", "destroy"),
-	})
+	filters := make(client.Filters).Add("type", string(events.ContainerEventType))
+	for _, action := range heard {
+		filters.Add("event", string(action))
+	}
+	stream := cli.Events(ctx, client.EventsListOptions{Filters: filters})
 	select {
 	case err := <-stream.Err:
 		return e.classify(ctx, err)
 	default:
 		subscribed()
-		e.ringAll()
+		e.lookAll()
 	}
 	for {
 		select {
 		case message := <-stream.Messages:
-			if message.Type == events.ContainerEventType {
-				e.ring(message.Actor.ID)
-			}
+			e.hear(message)
 		case err := <-stream.Err:
 			return e.classify(ctx, err)
 		}
 	}
 }
 
-// doorbell hangs up a bell for one container; the returned function takes it down.
-func (e *Engine) doorbell(id string) (<-chan struct{}, func()) {
-	bell := make(chan struct{}, 1)
+// waiter is somebody who waits for the end of one container. What is heard of the container is kept here and nowhere
+// else, so that it is believed once, and no longer than somebody waits.
+type waiter struct {
+	word chan supervisor.Container // how it ended, or the zero value: look at it. It has room for one: the newest word
+	oom  bool                      // it ran out of memory
+}
+
+// tell replaces what the waiter has not heard yet. Engine.mu must be held.
+func (w *waiter) tell(ended supervisor.Container) {
+	select {
+	case <-w.word:
+	default:
+	}
+	w.word <- ended
+}
+
+// waiter makes one for a container; the returned function takes it away.
+func (e *Engine) waiter(id string) (*waiter, func()) {
+	w := &waiter{word: make(chan supervisor.Container, 1)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.doorbells[id] == nil {
-		e.doorbells[id] = map[chan struct{}]bool{}
+	if e.waiters[id] == nil {
+		e.waiters[id] = map[*waiter]bool{}
 	}
-	e.doorbells[id][bell] = true
-	return bell, func() {
+	e.waiters[id][w] = true
+	return w, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		delete(e.doorbells[id], bell)
-		if len(e.doorbells[id]) == 0 {
-			delete(e.doorbells, id)
+		delete(e.waiters[id], w)
+		if len(e.waiters[id]) == 0 {
+			delete(e.waiters, id)
 		}
 	}
 }
 
-func (e *Engine) ring(id string) {
+// hear tells those who wait for a container what an event says of it. A process that ran out of memory need not be the
+// end of its container, and a look at one that is about to end would take long: that is only noted.
+func (e *Engine) hear(message events.Message) {
+	if message.Type != events.ContainerEventType {
+		return
+	}
+	ended := end(message)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for bell := range e.doorbells[id] {
-		select {
-		case bell <- struct{}{}:
+	for w := range e.waiters[message.Actor.ID] {
+		switch message.Action {
+		case events.ActionOOM:
+			w.oom = true
+		case events.ActionDie:
+			ended.OOMKilled = w.oom
+			w.tell(ended)
 		default:
+			w.oom = false
+			w.tell(supervisor.Container{})
 		}
 	}
 }
 
-func (e *Engine) ringAll() {
-	e.mu.Lock()
-	ids := make([]string, 0, len(e.doorbells))
-	for id := range e.doorbells {
-		ids = append(ids, id)
+// end reads how a container ended from its die event; an event that does not say it all is no word of an end. The exit
+// code may be another one than the container's: a label of that name hides it.
+func end(message events.Message) supervisor.Container {
+	code, err := strconv.ParseInt(message.Actor.Attributes["exitCode"], 10, 32)
+	if err != nil || message.TimeNano <= 0 {
+		return supervisor.Container{}
 	}
-	e.mu.Unlock()
-	for _, id := range ids {
-		e.ring(id)
+	return supervisor.Container{ID: message.Actor.ID, ExitCode: int(code), FinishedAt: time.Unix(0, message.TimeNano)}
+}
+
+// lookAll makes all who wait look, and forgets what was heard.
+func (e *Engine) lookAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, waiters := range e.waiters {
+		for w := range waiters {
+			w.oom = false
+			w.tell(supervisor.Container{})
+		}
 	}
 }
 
-// Wait returns when the container does not run any more: it looks at it, then again at each event, and at each poll.
-func (e *Engine) Wait(ctx context.Context, id string) error {
-	bell, remove := e.doorbell(id)
-	defer remove()
+// Wait returns when an event says that the container has ended. Otherwise it looks: at first, when another event makes
+// it worth while, and at each poll.
+func (e *Engine) Wait(ctx context.Context, id string) (supervisor.Container, error) {
+	w, leave := e.waiter(id)
+	defer leave()
 	for {
 		c, err := e.inspect(ctx, id)
-		if err != nil {
-			return err
-		}
-		if !c.Running {
-			return nil
+		if err != nil || !c.Running {
+			return c, err
 		}
 		// Polls of many containers spread over time.
 		timer := time.NewTimer(e.opts.Poll - time.Duration(rand.Int64N(int64(e.opts.Poll)/4+1)))
+		var ended supervisor.Container
 		select {
-		case <-bell:
+		case ended = <-w.word:
 		case <-timer.C:
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if ctx.Err() != nil {
-			return fmt.Errorf("wait for container %s: %w", id, context.Cause(ctx))
+		switch {
+		case ctx.Err() != nil:
+			return supervisor.Container{}, fmt.Errorf("wait for container %s: %w", id, context.Cause(ctx))
+		case ended.ID != "":
+			return ended, nil
 		}
 	}
 }
