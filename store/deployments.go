@@ -20,7 +20,8 @@ import (
 // It returns job.ErrNotFound, job.ErrForbidden, host.ErrNotFound, job.ErrAlreadyDeployed, a [PortConflictError], or an
 // [UnreadableError] for the job.
 func (s *Store) Deploy(ctx context.Context, hostName string, d job.Deployment, token string) error {
-	return named("deploy job "+d.JobID.String()+" on", hostName, s.deploy(ctx, hostName, d, token))
+	err := certainly(ctx, s, func() error { return s.deploy(ctx, hostName, d, token) })
+	return named("deploy job "+d.JobID.String()+" on", hostName, err)
 }
 
 func (s *Store) deploy(ctx context.Context, hostName string, d job.Deployment, token string) error {
@@ -176,7 +177,10 @@ func deploymentOf(id job.ID, t job.Task) job.Deployment {
 
 // Deployment reads a job's deployment on a host. It returns job.ErrNotDeployed or an [UnreadableError].
 func (s *Store) Deployment(ctx context.Context, hostName string, id job.ID) (job.Deployment, error) {
-	task, _, err := s.task(ctx, hostName, id)
+	task, err := certain(ctx, s, func() (job.Task, error) {
+		task, _, err := s.task(ctx, hostName, id)
+		return task, err
+	})
 	if err != nil {
 		return job.Deployment{}, named("read deployment of job "+id.String()+" on", hostName, err)
 	}
@@ -201,7 +205,8 @@ func (s *Store) task(ctx context.Context, hostName string, id job.ID) (job.Task,
 // SetGoal changes the goal of a deployment (zookeeper §8.5). It returns job.ErrNotDeployed, job.ErrForbidden,
 // host.ErrNotFound, or an [UnreadableError]; for a job that does not exist job.ErrNotDeployed, be the host known or not.
 func (s *Store) SetGoal(ctx context.Context, hostName string, id job.ID, goal job.Goal, token string) error {
-	return named("set goal of job "+id.String()+" on", hostName, s.setGoal(ctx, hostName, id, goal, token))
+	err := certainly(ctx, s, func() error { return s.setGoal(ctx, hostName, id, goal, token) })
+	return named("set goal of job "+id.String()+" on", hostName, err)
 }
 
 func (s *Store) setGoal(ctx context.Context, hostName string, id job.ID, goal job.Goal, token string) error {
@@ -242,7 +247,7 @@ func (s *Store) setGoal(ctx context.Context, hostName string, id job.ID, goal jo
 //
 // It returns host.ErrNotFound, job.ErrNotDeployed, job.ErrForbidden, or an [UnreadableError].
 func (s *Store) Undeploy(ctx context.Context, hostName string, id job.ID, token string) (job.Deployment, error) {
-	d, err := s.undeploy(ctx, hostName, id, token)
+	d, err := certain(ctx, s, func() (job.Deployment, error) { return s.undeploy(ctx, hostName, id, token) })
 	return d, named("undeploy job "+id.String()+" from", hostName, err)
 }
 

@@ -33,7 +33,7 @@ func (s *Store) RegisterHost(ctx context.Context, name, id string) error {
 // registered hosts can be deregistered too (Q10). It undeploys nothing: the agent's containers go on running (decision
 // 9). It returns host.ErrNotFound.
 func (s *Store) DeregisterHost(ctx context.Context, name string) error {
-	return named("deregister host", name, s.deregister(ctx, name))
+	return named("deregister host", name, certainly(ctx, s, func() error { return s.deregister(ctx, name) }))
 }
 
 func (s *Store) deregister(ctx context.Context, name string) error {

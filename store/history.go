@@ -85,7 +85,7 @@ func eventTimes(names []string) []int64 {
 // History reads the events of a job on the given hosts, or on all without any, in the order of time (zookeeper §8.13).
 // Unreadable events are left out. It returns job.ErrNotFound.
 func (s *Store) History(ctx context.Context, id job.ID, hosts ...string) ([]job.TaskStatusEvent, error) {
-	events, err := s.history(ctx, id, hosts)
+	events, err := certain(ctx, s, func() ([]job.TaskStatusEvent, error) { return s.history(ctx, id, hosts) })
 	return events, named("read history of job", id.String(), err)
 }
 

@@ -8,7 +8,7 @@ import (
 
 // Hosts lists the names of all hosts, halfway registered ones too, sorted as texts (zookeeper §8.10).
 func (s *Store) Hosts(ctx context.Context) ([]string, error) {
-	names, err := s.session.childrenIfAny(ctx, configHosts)
+	names, err := s.session.childrenNow(ctx, configHosts)
 	return names, named("list", "hosts", err)
 }
 

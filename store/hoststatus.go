@@ -12,7 +12,7 @@ import (
 // out, directories that are missing are empty (Q10). It returns host.ErrNotFound for a host that is not registered
 // completely, or an [UnreadableError] for one of the documents about the host itself.
 func (s *Store) HostStatus(ctx context.Context, name string) (host.Status, error) {
-	status, err := s.hostStatus(ctx, name)
+	status, err := certain(ctx, s, func() (host.Status, error) { return s.hostStatus(ctx, name) })
 	return status, named("read status of host", name, err)
 }
 

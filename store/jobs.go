@@ -53,7 +53,7 @@ func (s *Store) createJob(ctx context.Context, j job.Job, operation string) erro
 
 // Job reads a job. It returns job.ErrNotFound or an [UnreadableError].
 func (s *Store) Job(ctx context.Context, id job.ID) (job.Job, error) {
-	j, err := s.job(ctx, id)
+	j, err := certain(ctx, s, func() (job.Job, error) { return s.job(ctx, id) })
 	return j, named("read job", id.String(), err)
 }
 
@@ -79,7 +79,7 @@ func (s *Store) jobAndStat(ctx context.Context, id job.ID) (job.Job, *zk.Stat, e
 
 // JobIDs lists the ids of all jobs, in the order of their texts.
 func (s *Store) JobIDs(ctx context.Context) ([]job.ID, error) {
-	names, err := s.session.childrenIfAny(ctx, configJobs)
+	names, err := s.session.childrenNow(ctx, configJobs)
 	if err != nil {
 		return nil, named("list", "jobs", err)
 	}
@@ -123,7 +123,7 @@ func (s *Store) Jobs(ctx context.Context, ids []job.ID) (map[job.ID]job.Job, err
 // statuses of those that reported one (zookeeper §8.2). Unreadable deployments and statuses are left out. It returns
 // job.ErrNotFound, or an [UnreadableError] for the job itself.
 func (s *Store) JobStatus(ctx context.Context, id job.ID) (job.Status, error) {
-	status, err := s.jobStatus(ctx, id)
+	status, err := certain(ctx, s, func() (job.Status, error) { return s.jobStatus(ctx, id) })
 	return status, named("read status of job", id.String(), err)
 }
 
@@ -166,7 +166,7 @@ func (s *Store) jobStatus(ctx context.Context, id job.ID) (job.Status, error) {
 // RemoveJob removes a job that is deployed nowhere, and its history (zookeeper §8.3). It returns job.ErrNotFound,
 // job.ErrForbidden, an [InUseError], or an [UnreadableError].
 func (s *Store) RemoveJob(ctx context.Context, id job.ID, token string) error {
-	if err := s.removeJob(ctx, id, token); err != nil {
+	if err := certainly(ctx, s, func() error { return s.removeJob(ctx, id, token) }); err != nil {
 		return named("remove job", id.String(), err)
 	}
 	if err := s.session.removeTree(ctx, historyJob(id)); err != nil {
