@@ -226,6 +226,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	parts.Wait()
 	a.store.Close()
+	a.engine.Close()
 	if err := a.dir.close(); err != nil {
 		return fmt.Errorf("unlock state directory: %w", err)
 	}
