@@ -1,6 +1,7 @@
 package cliui
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/helios-go/helios/cliui/clitest"
+	"github.com/helios-go/helios/cliui/term"
 )
 
 // exchange is a request that a command must send next, and the answer to it.
@@ -527,4 +529,31 @@ func TestSearchListShortensNames(t *testing.T) {
 	if want := "m1\nm4.bar.com.\n"; got.Stdout != want {
 		t.Errorf("got %q, want %q", got.Stdout, want)
 	}
+}
+
+// run runs the client once, in changed surroundings perhaps.
+func run(t *testing.T, args []string, env map[string]string, stdin string, change ...func(*Options)) clitest.Result {
+	t.Helper()
+	location, err := time.LoadLocation(env["TZ"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	opts := Options{
+		Version: "0.9.283",
+		Streams: term.Streams{In: strings.NewReader(stdin), Out: &out, Err: &errs},
+		LookupEnv: func(name string) (string, bool) {
+			value, ok := env[name]
+			return value, ok
+		},
+		User:       "root",
+		ResolvConf: "/nonexistent",
+		Location:   location,
+		RetryDelay: time.Millisecond,
+	}
+	for _, c := range change {
+		c(&opts)
+	}
+	exit := Run(t.Context(), args, opts)
+	return clitest.Result{Exit: exit, Stdout: out.String(), Stderr: errs.String()}
 }

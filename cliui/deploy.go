@@ -2,7 +2,6 @@ package cliui
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/helios-go/helios/httpapi"
@@ -15,18 +14,15 @@ var deployCommand = Command{
 	Options: []Option{
 		tokenOption,
 		{Long: "no-start", Help: "deploy the job without starting it"},
-		{Long: "watch", Hidden: true},
-		{Long: "interval", Takes: One, Kind: Integer, Hidden: true},
+		{Long: "watch", Help: "watch the job on the hosts once it is deployed on all"},
+		intervalOption,
 	},
 	Operands: []Operand{jobOperand, {Name: "hosts", List: true}},
 	run:      deploy,
 }
 
-// deploy deploys a job to hosts (testdata/spec/5-cli.md §8.4).
+// deploy deploys a job to hosts (testdata/spec/5-cli.md §8.4, Q17).
 func deploy(ctx context.Context, k *call) error {
-	if k.flags.Bool("watch") {
-		return errors.New("helios: this version does not have deploy --watch; nothing was deployed")
-	}
 	id, _, err := k.findJob(ctx, k.operand(0))
 	if err != nil {
 		return err
@@ -40,8 +36,15 @@ func deploy(ctx context.Context, k *call) error {
 		fmt.Fprintf(k.out.Out, "Deploying Deployment{jobId=%s, goal=%s, deployerUser='null', deployerMaster='null', deploymentGroupName='null'} on %s\n",
 			id, goal, listText(hosts))
 	}
-	return k.onHosts(ctx, hosts, func(host string) (answer, httpapi.Status, error) {
+	var names []string // completed
+	err = k.onHosts(ctx, hosts, func(host string) (answer, httpapi.Status, error) {
+		names = append(names, host)
 		r, err := k.client.Deploy(ctx, host, id, goal, k.flags.String("token"))
 		return &r, r.Status, err
 	})
+	if err != nil || !k.flags.Bool("watch") {
+		return err
+	}
+	w := watching{calls: []*call{k}, ids: []job.ID{id}, hosts: names, exact: true, interval: interval(k.flags)}
+	return w.run(ctx, k.out)
 }

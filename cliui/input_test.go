@@ -41,8 +41,8 @@ func TestBadInput(t *testing.T) {
 		{name: "one with an endpoint that is no URI", args: []string{"masters"}, config: `{"masterEndpoints":["http://a b"]}`, stderr: `CONFIG: master endpoint "http://a b" is not a valid URI`},
 		{name: "a broken one where domains need its service name", args: []string{"masters", "-d", "x"}, config: `{`, stderr: "CONFIG: 1: Expecting close brace } or a comma, got end of file"},
 
-		{name: "a command of later", args: []string{"watch", "x", "-z", "ENDPOINT"}, stderr: "helios: this version does not have the command watch"},
-		{name: "deploy --watch", args: []string{"deploy", "a", "b", "--watch", "-z", "ENDPOINT"}, stderr: "helios: this version does not have deploy --watch; nothing was deployed"},
+		{name: "a command of later", args: []string{"list-deployment-groups", "-z", "ENDPOINT"}, stderr: "helios: this version does not have the command list-deployment-groups"},
+		{name: "a host without a name", args: []string{"register", "", "x", "-z", "ENDPOINT"}, stdout: "You must specify the hostname and id."},
 
 		{name: "create without image", args: []string{"create", "foo:1"}, stderr: "Please specify a file, or a template, or a job name, version and container image"},
 		{name: "create with two bases", args: []string{"create", "-f", "job.json", "-t", "x"}, stderr: "Please use only one of -t/--template and -f/--file"},

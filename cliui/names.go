@@ -92,6 +92,19 @@ func dnsLabels(name string) ([]string, error) {
 	return labels, nil
 }
 
+// searchRank is the place in the search list of the first domain that a host is
+// in; one that is in none ranks last.
+func searchRank(host string, search []string) int {
+	host = strings.TrimSuffix(host, ".")
+	for i, domain := range search {
+		domain = strings.TrimSuffix(domain, ".")
+		if strings.EqualFold(host, domain) || len(host) > len(domain) && strings.EqualFold(host[len(host)-len(domain)-1:], "."+domain) {
+			return i
+		}
+	}
+	return math.MaxInt
+}
+
 // completeHost finds the registered host that a text stands for: the one of
 // that name, the only one that begins with it, or among several the only one
 // in the earliest domain of the search list. Otherwise the text stays as it is
@@ -100,16 +113,7 @@ func completeHost(text string, hosts, search []string) string {
 	if slices.Contains(hosts, text) {
 		return text
 	}
-	score := func(host string) int {
-		host = strings.TrimSuffix(host, ".")
-		for i, domain := range search {
-			domain = strings.TrimSuffix(domain, ".")
-			if strings.EqualFold(host, domain) || len(host) > len(domain) && strings.EqualFold(host[len(host)-len(domain)-1:], "."+domain) {
-				return i
-			}
-		}
-		return math.MaxInt
-	}
+	score := func(host string) int { return searchRank(host, search) }
 	var best []string
 	for _, host := range hosts {
 		if !strings.HasPrefix(host, text) {

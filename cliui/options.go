@@ -77,26 +77,6 @@ var jobOperand = Operand{Name: "job"}
 // The original's commands that this version does not have. Their words are
 // checked all the same.
 var (
-	watchCommand = Command{
-		Name:    "watch",
-		Summary: "watch jobs",
-		Options: []Option{
-			{Long: "exact", Help: "hosts are full names"},
-			{Long: "interval", Takes: One, Kind: Integer, Metavar: "SECONDS", Help: "time between two reports"},
-		},
-		Operands: []Operand{jobOperand, {Name: "hosts", Optional: true, List: true}},
-	}
-	registerCommand = Command{
-		Name:     "register",
-		Summary:  "register a host",
-		Operands: []Operand{{Name: "host"}, {Name: "id"}},
-	}
-	deregisterCommand = Command{
-		Name:     "deregister",
-		Summary:  "deregister a host",
-		Options:  []Option{yesOption},
-		Operands: []Operand{{Name: "host"}},
-	}
 	createGroupCommand = Command{
 		Name:     "create-deployment-group",
 		Summary:  "create a deployment group",

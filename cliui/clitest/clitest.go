@@ -68,6 +68,8 @@ type Action struct {
 
 	Master   string // "stop": the master with this number, from 1, goes away
 	MasterNo int    `json:"master_no"`
+
+	Agent string // "stop": that of Host ends in order
 }
 
 // Load reads the transcript of a scenario.
@@ -114,10 +116,42 @@ func (s *Step) Substitute(endpoints *strings.Replacer) {
 }
 
 // Runs says whether the step is a command to be run: not one that would now
-// act although later steps were recorded without that, nor one that is
-// configured in a notation of later.
-func (s *Step) Runs() bool {
-	return s.Args != nil && s.Kill == 0 && !s.has("skip") && !s.has("hocon")
+// act although later steps were recorded without that.
+func (s *Step) Runs() bool { return s.Args != nil && !s.has("skip") }
+
+// Waits says whether the step needs what the client does not have yet: the
+// command (got says so), or the other notation of configuration files.
+func (s *Step) Waits(got Result) bool {
+	return s.has("hocon") || strings.HasPrefix(got.Stderr, "helios: this version does not have the command ")
+}
+
+// Killed is the exit status of a command that goes on for ever and was ended.
+const Killed = -1
+
+// Ends says whether the command ends by itself.
+func (s *Step) Ends() bool { return s.expected().Exit != Killed }
+
+// Shown says whether a command that goes on for ever has printed, as its last
+// complete report, the last one that was recorded. Then it may be ended.
+func (s *Step) Shown(stdout string) bool {
+	_, want := lastReport(s.expected().Stdout)
+	_, got := lastReport(stdout)
+	return got == want && got != ""
+}
+
+// reportHead is what each report of watch begins with.
+const reportHead = "-------------------- ------------------------------ -------- ---------- ["
+
+// lastReport divides what watch has printed: what stands before the first
+// report, and the last report that another one follows. Its lines, of which the
+// first is empty, are sorted: their order is not stable.
+func lastReport(text string) (before, report string) {
+	parts := strings.Split(text, reportHead)
+	if len(parts) < 3 {
+		return parts[0], ""
+	}
+	_, report, _ = strings.Cut(parts[len(parts)-2], "]")
+	return parts[0], sortLines(report)
 }
 
 func (s *Step) has(quirk string) bool { return slices.Contains(s.Quirks, quirk) }
@@ -142,9 +176,26 @@ var fixed = map[string]Result{
 	"06-deploy 51":      {Stdout: "Stopping web:2:8f252f18882d5e95c95f92a7156f92cd8064bf19 on [host1]\nhost1.example.com: done\n"},
 	"13-two-masters 53": {Exit: 1, Stdout: targetHead("7801") + "master1.example.com.\n\n" + targetHead("7802") + "\n"},
 	"13-two-masters 55": {Exit: 1, Stdout: targetHead("7802") + "\n" + targetHead("7801") + "master1.example.com.\n\n"},
+	"02-targets 3":      {Exit: 1},
+	"08-hosts 18":       {},
+	"08-hosts 32":       {Exit: 1},
+	"08-hosts 47":       {Stdout: "db1.example.net.\nhost1.example.com.\nhost10.example.com.\n"},
+	"08-hosts 50":       {Stdout: "Registering host h1 with id id1\nh1: done\n"},
+	"08-hosts 51":       {Exit: 1, Stdout: "Registering host h1 with id id2\nh1: failed: 409\n"},
+	"08-hosts 52":       {Stdout: `{"host":"h2","status":"OK"}`},
+	"08-hosts 55":       {Exit: 1, Stdout: "Registering host host1.example.com with id id9\nhost1.example.com: failed: 409\n"},
+	"08-hosts 66":       {Stdout: `{"host":"h2","status":"OK"}`},
+	"08-hosts 67":       {Exit: 1, Stdout: `{"host":"h2","status":"NOT_FOUND"}`},
+	"12-watch 4":        {Exit: 1, Stdout: "Unknown job: nosuch\n"},
+	"12-watch 23": {Exit: Killed, Stdout: "Deploying Deployment{jobId=averylongjobname-with-more:1:70565f0a7be945badfcd305d8459838e1970044c, goal=START, deployerUser='null', deployerMaster='null', deploymentGroupName='null'} on [host1]\n" +
+		"host1.example.com: done\nControl-C to stop\nJOB                  HOST                           STATE    THROTTLED?\n" +
+		reportHead + "]\naverylongjobname-wit host1.example.com              RUNNING  NO\n" + reportHead},
 	"15-misc 10": {Stdout: "Deploying Deployment{jobId=t:1:7df369aa14f4917e0ede3986158849e3c8051a46, goal=START, deployerUser='null', deployerMaster='null', deploymentGroupName='null'} on [host1]\n" +
 		"host1.example.com: done\n"},
 	"15-misc 11": {Stdout: "Undeploying t:1:7df369aa14f4917e0ede3986158849e3c8051a46 from [host1]\nhost1.example.com: done\n"},
+	"15-misc 19": {Exit: 1, Stdout: "Registering host a/b with id i&d\na/b: failed: 400\n"},
+	"15-misc 20": {Stdout: "a b\nhost1.example.com\n"},
+	"15-misc 21": {Exit: 1, Stdout: "Deregistering host a/b\na/b: failed: HostDeregisterResponse{status=NOT_FOUND, host='a/b'}\n"},
 	"15-misc 14": {Exit: 1, Stdout: "job pattern a&b=c matched no jobs\n"},
 }
 

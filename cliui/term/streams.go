@@ -29,14 +29,17 @@ type Streams struct {
 	// Width is the number of columns of that terminal; 0 means unknown, and
 	// nothing is cut.
 	Width int
-	// Color allows escape sequences that set a colour. It is only looked at on
-	// a terminal.
-	Color bool
+	// Size asks for the present number of columns and rows; nil where that is
+	// not known.
+	Size func() (width, height int)
+	// Color allows escape sequences that set a colour, and Cursor those that
+	// move the cursor. They are only looked at on a terminal.
+	Color, Cursor bool
 }
 
 // System returns the streams of this process. NO_COLOR (any value but the
-// empty one) and TERM=dumb switch colour off; COLUMNS, where it is a positive
-// number, is the width.
+// empty one) switches colour off, TERM=dumb colour and cursor; COLUMNS, where
+// it is a positive number, is the width.
 func System(getenv func(string) string) Streams {
 	s := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	fd := int(os.Stdout.Fd())
@@ -44,11 +47,20 @@ func System(getenv func(string) string) Streams {
 		return s
 	}
 	s.TTY = true
-	s.Color = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && getenv("TERM") != ""
-	if columns, err := strconv.Atoi(getenv("COLUMNS")); err == nil && columns > 0 {
-		s.Width = columns
-	} else if width, _, err := term.GetSize(fd); err == nil {
-		s.Width = width
+	s.Cursor = getenv("TERM") != "dumb" && getenv("TERM") != ""
+	s.Color = s.Cursor && getenv("NO_COLOR") == ""
+	columns, err := strconv.Atoi(getenv("COLUMNS"))
+	given := err == nil && columns > 0
+	s.Size = func() (int, int) {
+		width, height, err := term.GetSize(fd)
+		if err != nil {
+			width, height = 0, 0
+		}
+		if given {
+			width = columns
+		}
+		return width, height
 	}
+	s.Width, _ = s.Size()
 	return s
 }
