@@ -19,12 +19,33 @@ import (
 	"github.com/helios-go/helios/supervisor/dockertest"
 )
 
-// TestAgentRestarts is one chain: a task, and what becomes of it while its agent is away.
+// TestAgentRestarts is one chain: a task, and what becomes of it while its agent is away. Whether the agent ended in
+// order or was killed makes no difference, but for the time until its host is down.
 func TestAgentRestarts(t *testing.T) {
 	t.Parallel()
+	t.Run("SYS-003 stopped in order", func(t *testing.T) {
+		t.Parallel()
+		agentRestarts(t, func(c *cluster, a *agent) {
+			if status := a.stop(); status != 128+int(syscall.SIGTERM) {
+				t.Errorf("agent ended with %d", status)
+			}
+		})
+	})
+	t.Run("AGT-023 killed", func(t *testing.T) {
+		t.Parallel()
+		agentRestarts(t, func(c *cluster, a *agent) {
+			a.kill()
+			if status, err := c.HostStatus(t.Context(), a.docker.Host); err != nil || status.Status != host.Up {
+				t.Errorf("host is %s, %v, before the end of its session", status.Status, err)
+			}
+		})
+	})
+}
+
+func agentRestarts(t *testing.T, end func(c *cluster, a *agent)) {
 	c, _ := startMaster(t, storetest.ZooKeeper(t))
 	docker := dockertest.New(t)
-	a := startAgent(c, docker, nil)
+	a := startAgent(c, docker, nil, "--zk-session-timeout", "4000")
 	c.await(docker.Host, host.Up)
 	id := c.create(job.Job{Image: shell(t, docker), Command: idle})
 	c.deploy(id, docker.Host)
@@ -33,9 +54,7 @@ func TestAgentRestarts(t *testing.T) {
 
 	stop := func() {
 		t.Helper()
-		if status := a.stop(); status != 128+int(syscall.SIGTERM) {
-			t.Errorf("agent ended with %d", status)
-		}
+		end(c, a)
 		c.await(docker.Host, host.Down)
 	}
 	start := func() {
@@ -108,11 +127,24 @@ func TestAgentRestarts(t *testing.T) {
 		start()
 		another(t)
 	})
-	step("AGT-022 task undeployed while the agent was away is gone after its start", func(t *testing.T) {
+	step("AGT-022, AGT-024, SYS-106, SYS-107 task undeployed while the agent was away is gone after its start", func(t *testing.T) {
 		stop()
 		c.undeploy(id, docker.Host)
+		if d, err := c.Deployment(t.Context(), docker.Host, id); !errors.Is(err, job.ErrNotDeployed) {
+			t.Errorf("deployment %+v, %v", d, err)
+		}
+		status, err := c.HostStatus(t.Context(), docker.Host)
+		if err != nil || len(status.Jobs) != 0 {
+			t.Errorf("jobs %v, %v", status.Jobs, err)
+		}
+		if last := status.Statuses[id]; last == nil || last.Goal != job.Start || last.State != job.Running || !c.statusNode(docker.Host, id) {
+			t.Errorf("before the agent has run: %s", describe(last))
+		}
 		start()
 		c.awaitGone(id, docker.Host)
+		if c.statusNode(docker.Host, id) {
+			t.Error("the status node is left")
+		}
 		if list := running(docker, id); len(list) != 0 {
 			t.Errorf("running containers: %+v", list)
 		}
@@ -122,27 +154,69 @@ func TestAgentRestarts(t *testing.T) {
 // TestZooKeeperOutage is one chain: a task, and what becomes of it while ZooKeeper is away.
 func TestZooKeeperOutage(t *testing.T) {
 	t.Parallel()
+	t.Run("SYS-005", zooKeeperOutage)
+}
+
+func zooKeeperOutage(t *testing.T) {
 	zookeeper := storetest.StartEnsemble(t, 1)
 	c, _ := startMaster(t, zookeeper.Servers())
-	docker := dockertest.New(t)
-	startAgent(c, docker, nil)
+	docker, late := dockertest.New(t), dockertest.New(t)
+	a := startAgent(c, docker, nil)
 	c.await(docker.Host, host.Up)
 	id := c.create(job.Job{Image: shell(t, docker), Command: idle})
 	c.deploy(id, docker.Host)
 	container := *c.awaitState(id, docker.Host, job.Running).ContainerID
+	goesOn := func(t *testing.T) {
+		t.Helper()
+		holds(t, 5*time.Second, func() error { return runsOnly(docker, id, container) })
+	}
+	// another waits for the one container that takes the place of the killed one.
+	another := func(t *testing.T) {
+		t.Helper()
+		storetest.Eventually(t, inTime, func() error { return runsOnly(docker, id, "") })
+		if now := running(docker, id)[0].ID; now == container {
+			t.Errorf("%s was not killed", now)
+		} else {
+			container = now
+		}
+	}
 
 	t.Run("AGT-027 container goes on running without ZooKeeper", func(t *testing.T) {
 		zookeeper.Kill(0)
-		holds(t, 5*time.Second, func() error { return runsOnly(docker, id, container) })
+		goesOn(t)
 	})
-	t.Run("with ZooKeeper back the task is as it was, and can be stopped", func(t *testing.T) {
+	fresh := startAgent(c, late, nil)
+	t.Run("AGT-028 agent restarted without ZooKeeper goes on with the container", func(t *testing.T) {
+		a.stop()
+		a.restart()
+		a.said(`(?s)agent ends.*agent starts`)
+		goesOn(t)
+	})
+	t.Run("AGT-029 killed container is replaced without ZooKeeper", func(t *testing.T) {
+		docker.Kill(container)
+		another(t)
+	})
+	t.Run("AGT-030 container killed while agent and ZooKeeper were away is replaced", func(t *testing.T) {
+		a.stop()
+		docker.Kill(container)
+		a.restart()
+		another(t)
+	})
+	fresh.said(`zookeeper is away`)
+	t.Run("AGT-031 with ZooKeeper back the task is shown in its newest container, and can be stopped", func(t *testing.T) {
 		zookeeper.Restart(0)
 		c.await(docker.Host, host.Up)
-		if got := *c.awaitState(id, docker.Host, job.Running).ContainerID; got != container {
-			t.Errorf("container %s, was %s", got, container)
-		}
+		storetest.Eventually(t, inTime, func() error {
+			return errors.Join(c.runs(id, docker.Host, container), runsOnly(docker, id, container))
+		})
 		c.setGoal(id, docker.Host, job.Stop)
 		c.awaitState(id, docker.Host, job.Stopped)
+	})
+	t.Run("AGT-032 agent that never saw ZooKeeper registers when that appears", func(t *testing.T) {
+		c.await(late.Host, host.Up)
+		if fresh.cmd.ProcessState != nil {
+			t.Error("the agent ended")
+		}
 	})
 }
 
