@@ -64,7 +64,7 @@ func (s *Server) listen(addr, adminAddr string) error {
 		if err != nil {
 			s.close()
 			if errors.Is(err, syscall.EADDRINUSE) {
-				return fmt.Errorf("address %s is in use by another program", p.addr)
+				return fmt.Errorf("address %s is in use by another program: %w", p.addr, err)
 			}
 			return fmt.Errorf("listen on %s: %w", p.addr, err)
 		}
