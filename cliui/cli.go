@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -69,6 +70,9 @@ func originalf(format string, args ...any) error { return fmt.Errorf(format, arg
 func Run(ctx context.Context, args []string, opts Options) int {
 	s := newSession(opts)
 	err := s.run(ctx, args)
+	if errors.Is(err, syscall.EPIPE) {
+		err = nil // nobody reads any more: head has seen enough
+	}
 	if err != nil && !errors.Is(err, errSaid) && ctx.Err() == nil {
 		if e, ok := errors.AsType[*SyntaxError](err); ok {
 			fmt.Fprint(s.out.Err, preamble, s.syntax.Usage(e.Command), s.syntax.Program, ": error: ")

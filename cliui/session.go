@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -139,7 +140,13 @@ func (s *session) each(flags *cli.Context, targets []target, options client.Opti
 			k.client.Close()
 		}
 		if ctx.Err() != nil {
+			if rest := targets[i+1:]; len(rest) > 0 {
+				fmt.Fprintf(s.out.Err, "helios: interrupted; not done: %s\n", listText(names(rest)))
+			}
 			return context.Cause(ctx)
+		}
+		if errors.Is(err, syscall.EPIPE) {
+			return err
 		}
 		if err != nil && !errors.Is(err, errSaid) {
 			fmt.Fprintln(s.out.Err, err)
@@ -164,6 +171,14 @@ func (s *session) each(flags *cli.Context, targets []target, options client.Opti
 		}
 	}
 	return failed
+}
+
+func names(targets []target) []string {
+	list := make([]string, len(targets))
+	for i := range targets {
+		list[i] = targets[i].name
+	}
+	return list
 }
 
 // title is what sets one of several targets apart.

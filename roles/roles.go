@@ -42,6 +42,7 @@ func Main(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough is no failure
 	return cliui.Run(ctx, words, cliui.Options{Version: version, Streams: cliterm.System(os.Getenv), Roles: roleNames()})
 }
 
