@@ -77,6 +77,24 @@ func Busybox(t testing.TB) v1.Image {
 		file{"bin/busybox", binary}, file{"bin/sh", binary})
 }
 
+// Exposing returns the image with ports that it says it listens on, such as 11211/tcp.
+func Exposing(t testing.TB, img v1.Image, ports ...string) v1.Image {
+	t.Helper()
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exposing := config.Config.DeepCopy()
+	exposing.ExposedPorts = make(map[string]struct{})
+	for _, port := range ports {
+		exposing.ExposedPorts[port] = struct{}{}
+	}
+	if img, err = mutate.Config(img, *exposing); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
 // file is an executable of an image.
 type file struct {
 	path string
