@@ -57,6 +57,9 @@ func (s *Syntax) Help(c *Command) string {
 			}
 		}
 	}
+	for i := range s.Own {
+		entry(&b, s.Own[i].Name, s.Own[i].Summary)
+	}
 	if len(s.Roles) > 0 {
 		b.WriteString("\nroles, each with a --help of its own:\n")
 		for i := range s.Roles {

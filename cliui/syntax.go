@@ -14,7 +14,8 @@ type Syntax struct {
 	Summary  string // one line of the help
 	Options  []Option
 	Commands []Command // none: a program without commands, which takes no operands
-	Roles    []Command // first words that are not its own; help shows them
+	Own      []Command // not the original's: first words that match exactly; help shows them
+	Roles    []Command // first words that are other programs; help shows them
 }
 
 // Command is one command of a program. Its own options stand beside those of
