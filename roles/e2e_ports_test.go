@@ -158,7 +158,11 @@ func portsConflict(t *testing.T, h *hostCase) {
 	h.awaitState(first, h.docker.Host, job.Running)
 	refused(job.Start)
 	h.undeploy(first, h.docker.Host)
+	begin := time.Now()
 	h.run(second)
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Errorf("the port was free for the other task only after %s", took)
+	}
 }
 
 func exposedPorts(t *testing.T, h *hostCase) {

@@ -293,5 +293,8 @@ func (r *reconciler) forget() error {
 		return fmt.Errorf("remove records of undeployed tasks: %w", err)
 	}
 	r.executions = left
+	if len(r.refused) > 0 { // what they held may be what others wait for
+		ring(r.bell)
+	}
 	return nil
 }
