@@ -125,6 +125,9 @@ type side struct {
 // round runs a workload once and returns operations per second and processor time of the server for one.
 func (x side) round(b *testing.B, w workload, d time.Duration) (rate, cost float64) {
 	b.Helper()
+	if err := x.s.refresh(); err != nil {
+		b.Fatal(err)
+	}
 	before := cpu(b, x.pid)
 	n, took, err := w.run(x.s, "/bars", during(d))
 	if err != nil {

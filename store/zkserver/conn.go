@@ -73,6 +73,9 @@ func (c *conn) converse() {
 		return
 	}
 	for c.out.ready(false) {
+		if !c.buffered() {
+			c.out.flush()
+		}
 		if err := c.readFrame(frameLimit); err != nil {
 			return
 		}
@@ -111,6 +114,16 @@ func (c *conn) readFrame(limit int) error {
 		}
 	}
 	return nil
+}
+
+// buffered tells whether a whole request has been received already.
+func (c *conn) buffered() bool {
+	have := c.in.Buffered()
+	if have < 4 {
+		return false
+	}
+	head, err := c.in.Peek(4)
+	return err == nil && have-4 >= int(binary.BigEndian.Uint32(head))
 }
 
 // hello reads the connect request and gets the client its session. A four-letter word is answered instead.
@@ -184,10 +197,11 @@ func (c *conn) welcome(timeout time.Duration, id int64, password []byte, readOnl
 	})
 }
 
-// reply queues the answer to a request. Of a refused one only the header is sent.
+// reply queues the answer to a request, which is sent before the next one is waited for. Of a refused one only the header
+// is sent.
 func (c *conn) reply(xid int32, zxid int64, err code, body []byte) {
 	c.srv.stats.sent.Add(1)
-	c.out.send(func(b []byte) []byte {
+	c.out.queue(func(b []byte) []byte {
 		b = appendHeader(b, xid, zxid, err)
 		if err == codeOK {
 			b = append(b, body...)
@@ -257,6 +271,7 @@ func (c *conn) write(xid int32, r *request) bool {
 		}
 		c.reply(xid, r.zxid, r.answer, r.body)
 		c.out.endWrite()
+		c.out.filled.Signal()
 	}
 	c.out.startWrite()
 	return c.srv.pipeline.submit(r)

@@ -174,6 +174,12 @@ func (s *swarm) drive(first, conns, depth int, r request, more func(asked int) b
 	return done, time.Since(start), nil
 }
 
+// refresh keeps the sessions of all connections.
+func (s *swarm) refresh() error {
+	_, _, err := s.drive(0, len(s.conns), 1, func(b []byte, _, _ int) []byte { return append(b, encode(int32(ping))...) }, times(1))
+	return err
+}
+
 // await waits for something to arrive and has it handled.
 func (s *swarm) await(handle func(conn, answers int) error) error {
 	n, err := unix.EpollWait(s.epoll, s.ready, 20000)

@@ -1,15 +1,20 @@
 package zkserver
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	outboxRoom  = 1 << 20  // replies waiting to be sent before the connection's requests are read no further
 	outboxLimit = 32 << 20 // waiting bytes at which a client that does not read is given up
 	writesLimit = 1000     // writes of one connection on their way through the pipeline
+	spareLimit  = 64 << 10 // bytes of a buffer that is kept for later
 	writeStall  = 30 * time.Second
 )
 
@@ -17,11 +22,13 @@ const (
 // client but the client itself: its next request waits in ready.
 type outbox struct {
 	nc      net.Conn
+	socket  syscall.RawConn // nil where nc is no socket
 	mu      sync.Mutex // guards the fields below
 	filled  *sync.Cond // there is something to send, or an end
 	drained *sync.Cond // there is room, or a write is done, or an end
 	buf     []byte
 	writes  int  // in the pipeline
+	sending bool // run has taken something and is sending it
 	ending  bool // close when all is sent
 	closed  bool
 }
@@ -29,6 +36,11 @@ type outbox struct {
 func newOutbox(nc net.Conn) *outbox {
 	o := &outbox{nc: nc}
 	o.filled, o.drained = sync.NewCond(&o.mu), sync.NewCond(&o.mu)
+	if c, ok := nc.(syscall.Conn); ok {
+		if socket, err := c.SyscallConn(); err == nil {
+			o.socket = socket
+		}
+	}
 	return o
 }
 
@@ -38,6 +50,7 @@ func (o *outbox) ready(settled bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for !o.closed && !o.ending && (len(o.buf) > outboxRoom || o.writes >= writesLimit || settled && o.writes > 0) {
+		o.filled.Signal()
 		o.drained.Wait()
 	}
 	return !o.closed && !o.ending
@@ -59,13 +72,46 @@ func (o *outbox) endWrite() {
 
 // send queues one frame that build appends.
 func (o *outbox) send(build func([]byte) []byte) {
+	o.queue(build)
+	o.filled.Signal()
+}
+
+// queue is like send, but the frame may wait until flush, ready or end is called.
+func (o *outbox) queue(build func([]byte) []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed || o.ending {
+	if !o.closed && !o.ending {
+		o.buf = appendFrame(o.buf, build)
+	}
+}
+
+// flush sends what is queued. As much as the socket takes without waiting is sent at once, without another goroutine.
+func (o *outbox) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.buf) == 0 || o.closed || o.sending {
 		return
 	}
-	o.buf = appendFrame(o.buf, build)
+	if o.socket != nil {
+		_ = o.socket.Write(o.writeOnce) // what stays is for run, which finds out why
+		if len(o.buf) == 0 {
+			if cap(o.buf) > spareLimit {
+				o.buf = nil
+			}
+			return
+		}
+	}
 	o.filled.Signal()
+}
+
+// writeOnce writes without waiting; the buffer is locked.
+func (o *outbox) writeOnce(fd uintptr) bool {
+	n, err := unix.Write(int(fd), o.buf)
+	if err == nil || errors.Is(err, unix.EAGAIN) {
+		rest := copy(o.buf, o.buf[max(n, 0):])
+		o.buf = o.buf[:rest]
+	}
+	return true
 }
 
 // raw queues bytes as they are and returns how many are waiting now.
@@ -113,6 +159,7 @@ func (o *outbox) run() {
 	var spare []byte
 	for {
 		o.mu.Lock()
+		o.sending = false
 		for len(o.buf) == 0 && !o.closed && !o.ending {
 			o.filled.Wait()
 		}
@@ -121,7 +168,7 @@ func (o *outbox) run() {
 			return
 		}
 		batch := o.buf
-		o.buf, spare = spare[:0], nil
+		o.buf, spare, o.sending = spare[:0], nil, true
 		o.mu.Unlock()
 		o.drained.Signal()
 
@@ -131,7 +178,7 @@ func (o *outbox) run() {
 		if _, err := o.nc.Write(batch); err != nil {
 			return
 		}
-		if cap(batch) <= 64<<10 {
+		if cap(batch) <= spareLimit {
 			spare = batch
 		}
 	}
