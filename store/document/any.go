@@ -49,7 +49,7 @@ func readNumber(r *Reader) (Number, error) {
 	case literal == "-0":
 		return "0", nil
 	case isInteger(literal):
-		return Number(literal), nil
+		return Number(r.keep(literal)), nil
 	}
 	value, _ := strconv.ParseFloat(literal, 64) // out of range is infinite
 	return Number(appendDouble(nil, value)), nil

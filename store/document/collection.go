@@ -1,9 +1,6 @@
 package document
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // List is an array whose elements are described by element. It is never null:
 // null reads as nil, and nil writes as []. For lists of strings see Texts.
@@ -87,14 +84,13 @@ func (s textSet) ReadFrom(r *Reader) error {
 }
 
 func (s textSet) WriteTo(w *Writer) {
-	ordered := SetOrder(*s.p)
-	texts{&ordered}.WriteTo(w)
+	items := SetOrder(*s.p)
+	w.array(len(items), func(i int) { textElement(&items[i]).WriteTo(w) })
 }
 
 func (s textSet) Presence() Presence { return texts(s).Presence() }
 
-// Keys turns the names of a JSON object into the keys of a map and back. Parse
-// clones what it keeps of a name.
+// Keys turns the names of a JSON object into the keys of a map and back.
 type Keys[K comparable] struct {
 	Parse  func(name string) (K, error)
 	Format func(key K) string
@@ -102,7 +98,7 @@ type Keys[K comparable] struct {
 
 // TextKeys are names that are the keys of the map.
 var TextKeys = Keys[string]{
-	Parse:  func(name string) (string, error) { return strings.Clone(name), nil },
+	Parse:  func(name string) (string, error) { return name, nil },
 	Format: func(key string) string { return key },
 }
 
@@ -143,13 +139,14 @@ func (d dictionary[K, V]) ReadFrom(r *Reader) error {
 		return err
 	}
 	entries := make(map[K]V)
+	var value V // of one entry after the other
+	element := d.element(&value)
 	err := r.Object(func(name string) error {
-		key, err := d.keys.Parse(name)
+		key, err := d.keys.Parse(r.keep(name))
 		if err != nil {
 			return err
 		}
-		var value V
-		if err := d.element(&value).ReadFrom(r); err != nil {
+		if err := element.ReadFrom(r); err != nil {
 			return err
 		}
 		entries[key] = value

@@ -33,13 +33,13 @@ func (o object) ReadFrom(r *Reader) error {
 		return cmp.Or(err, ErrNull)
 	}
 	var seen, named uint64 // by index of the member; no document has more than 64
-	guess := 0             // documents mostly have their members in some order of ours
+	next := 0              // documents mostly have their members in some order of ours
 	err := r.Object(func(name string) error {
-		i, alias := o.find(name, guess)
+		i, alias := o.find(name, next)
 		if i < 0 || alias && named&(1<<i) != 0 {
 			return r.Skip()
 		}
-		guess = i + 1
+		next = i + 1
 		seen |= 1 << i
 		if !alias {
 			named |= 1 << i
@@ -53,28 +53,28 @@ func (o object) ReadFrom(r *Reader) error {
 	if err != nil {
 		return err
 	}
-	absent := Reader{data: "null"} // what a member is read from that is not there
-	for i, m := range o {
-		switch {
+	after := *r
+	for i := range o {
+		switch m := &o[i]; {
 		case seen&(1<<i) != 0:
 		case m.Required:
 			return &MissingError{Member: m.Name}
-		default:
-			absent.pos = 0
-			if err := m.Value.ReadFrom(&absent); err != nil {
+		default: // what is not there reads as null
+			r.data, r.pos = "null", 0
+			if err := m.Value.ReadFrom(r); err != nil {
 				return at(m.Name, err)
 			}
 		}
 	}
+	*r = after
 	return nil
 }
 
-// find is the index of the member called name, -1 if there is none.
-func (o object) find(name string, guess int) (i int, alias bool) {
-	if guess < len(o) && o[guess].Name == name {
-		return guess, false
-	}
-	for i := range o {
+// find is the index of the member called name, -1 if there is none. It looks
+// from the index next on, then at those before.
+func (o object) find(name string, next int) (i int, alias bool) {
+	for n := range o {
+		i := (next + n) % len(o)
 		if o[i].Name == name {
 			return i, false
 		}

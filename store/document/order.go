@@ -42,7 +42,7 @@ func firstUnit(char rune) rune {
 // SetOrder is the order in which a Java hash set that was filled with items
 // gives them back, duplicates removed (§11.4).
 func SetOrder(items []string) []string {
-	items = unique(items)
+	items = unique(slices.Clone(items))
 	capacity := 16
 	for len(items) > capacity*3/4 {
 		capacity *= 2
@@ -71,12 +71,12 @@ func hash32(s string) (h uint32) {
 	return h
 }
 
-// unique is a copy of items without later duplicates; nil if there are none.
+// unique removes later duplicates from items, in place; no items are nil.
 func unique(items []string) []string {
 	if len(items) == 0 {
 		return nil
 	}
-	out := make([]string, 0, len(items))
+	out := items[:0]
 	const few = 40 // Linux has as many capabilities
 	if len(items) <= few {
 		for _, item := range items {

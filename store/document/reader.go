@@ -33,7 +33,7 @@ func (k Kind) String() string { return kindNames[k] }
 // implementations of Value.
 //
 // Inside the package names and numbers are parts of data; whatever outlives the
-// reading is cloned, so that a short text does not keep a long document alive.
+// reading goes through keep.
 type Reader struct {
 	data  string
 	pos   int
@@ -76,7 +76,17 @@ func (r *Reader) Null() (bool, error) {
 // boolean as it stands in the text. Anything else is an error.
 func (r *Reader) Text() (string, error) {
 	text, _, err := r.word()
-	return strings.Clone(text), err
+	return r.keep(text), err
+}
+
+// keep makes a part of data fit to outlive the reading: it must not keep a long
+// document alive.
+func (r *Reader) keep(part string) string {
+	const short = 2048 // bytes
+	if len(r.data) <= short {
+		return part
+	}
+	return strings.Clone(part)
 }
 
 // Integer consumes a number that has neither fraction nor exponent, where a

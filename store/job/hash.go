@@ -3,13 +3,17 @@ package job
 import (
 	"crypto/sha1"
 	"encoding/hex"
+	"slices"
+	"strings"
 
 	"github.com/helios-go/helios/store/document"
 )
 
 // ComputedID is the id with the hash of the job's configuration, whatever hash
 // the job has. Without a name or a version there is no hash. §11.
-func (j *Job) ComputedID() ID { return j.hashed(document.TextSet) }
+func (j *Job) ComputedID() ID { return j.hashedOver(configs.Of(j)) }
+
+var configs = document.Describe(func(j *Job) document.Value { return j.config(document.TextSet) })
 
 // EffectiveID is the job's id, with the computed hash if it has none.
 func (j *Job) EffectiveID() ID {
@@ -19,13 +23,18 @@ func (j *Job) EffectiveID() ID {
 	return j.ComputedID()
 }
 
-// hashed computes the id; capabilities describes the two sets.
+// hashed is ComputedID where capabilities describes the two sets.
 func (j *Job) hashed(capabilities func(*[]string) document.Value) ID {
+	return j.hashedOver(j.config(capabilities))
+}
+
+// hashedOver is the id with the hash of the configuration.
+func (j *Job) hashedOver(config document.Value) ID {
 	id := j.ID.Short()
 	if !id.complete() {
 		return id
 	}
-	inner := hash(document.Normalised(j.config(capabilities)))
+	inner := hash(document.Normalised(config))
 	id.Hash = hash([]byte(id.Name + ":" + id.Version + ":" + inner))
 	return id
 }
@@ -45,10 +54,13 @@ func (j *Job) config(capabilities func(*[]string) document.Value) document.Value
 		}
 		config = append(config, m)
 	}
-	return document.Object(append(config,
+	config = append(config,
 		document.Member{Name: "name", Value: document.Text(&j.ID.Name)},
 		document.Member{Name: "version", Value: document.Text(&j.ID.Version)},
-	)...)
+	)
+	// Members that are in the order of the text already are the fastest to sort.
+	slices.SortFunc(config, func(a, b document.Member) int { return strings.Compare(a.Name, b.Name) })
+	return document.Object(config...)
 }
 
 // hash is the SHA-1 of text in lower-case hexadecimal digits.

@@ -60,18 +60,17 @@ func (h *HealthCheck) JSON() document.Value { return healthCheckValue{h} }
 type healthCheckValue struct{ h *HealthCheck }
 
 func (v healthCheckValue) document() document.Value {
-	members := []document.Member{{Name: "type", Value: document.Const(string(v.h.Type)), First: true}}
+	checkType := document.Member{Name: "type", Value: document.Const(string(v.h.Type)), First: true}
+	port := document.Member{Name: "port", Value: document.OptionalText(&v.h.Port)}
 	switch v.h.Type {
 	case CheckExec:
-		members = append(members, document.Member{Name: "command", Value: document.NullableTexts(&v.h.Command)})
+		return document.Object(checkType, document.Member{Name: "command", Value: document.NullableTexts(&v.h.Command)})
 	case CheckHTTP:
-		members = append(members,
-			document.Member{Name: "path", Value: document.OptionalText(&v.h.Path)},
-			document.Member{Name: "port", Value: document.OptionalText(&v.h.Port)})
+		return document.Object(checkType, document.Member{Name: "path", Value: document.OptionalText(&v.h.Path)}, port)
 	case CheckTCP:
-		members = append(members, document.Member{Name: "port", Value: document.OptionalText(&v.h.Port)})
+		return document.Object(checkType, port)
 	}
-	return document.Object(members...)
+	return document.Object(checkType)
 }
 
 func (v healthCheckValue) ReadFrom(r *document.Reader) error {

@@ -44,24 +44,19 @@ func ParseID(text string) (ID, error) {
 func ReadID(text string) (ID, error) { return parseID(text, 2) }
 
 func parseID(text string, fewest int) (ID, error) {
-	parts := strings.Split(text, ":")
-	for len(parts) > 0 && parts[len(parts)-1] == "" {
-		parts = parts[:len(parts)-1]
-	}
-	if len(parts) < fewest || len(parts) > 3 {
+	trimmed := strings.TrimRight(text, ":")
+	parts := strings.Count(trimmed, ":") + 1
+	if trimmed == "" || parts < fewest || parts > 3 {
 		return ID{}, recorded("Invalid Job id: " + text)
 	}
-	id := ID{Name: parts[0]}
+	var id ID
+	id.Name, trimmed, _ = strings.Cut(trimmed, ":")
+	id.Version, id.Hash, _ = strings.Cut(trimmed, ":")
 	if id.Name == "" {
 		id.blank |= blankName
 	}
-	if len(parts) > 1 {
-		if id.Version = parts[1]; id.Version == "" {
-			id.blank |= blankVersion
-		}
-	}
-	if len(parts) > 2 {
-		id.Hash = parts[2]
+	if id.Version == "" && parts > 1 {
+		id.blank |= blankVersion
 	}
 	return id, nil
 }

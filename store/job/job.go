@@ -111,8 +111,11 @@ func ReadFile(data []byte) (*Job, error) {
 }
 
 // JSON describes the document of §3.
-func (j *Job) JSON() document.Value { return document.Object(j.members()...) }
+func (j *Job) JSON() document.Value { return jobDocuments.Of(j) }
 
+var jobDocuments = document.Describe(func(j *Job) document.Value { return document.Object(j.members()...) })
+
+// members are in the order of the master's answers.
 func (j *Job) members() []document.Member {
 	return []document.Member{
 		{Name: "id", Value: j.ID.JSON()},
@@ -145,11 +148,13 @@ func (j *Job) members() []document.Member {
 }
 
 // JSON describes the document of §3.3.
-func (r *Resources) JSON() document.Value {
+func (r *Resources) JSON() document.Value { return resourcesDocuments.Of(r) }
+
+var resourcesDocuments = document.Describe(func(r *Resources) document.Value {
 	return document.Object(
 		document.Member{Name: "memory", Value: document.OptionalLong(&r.Memory)},
 		document.Member{Name: "memorySwap", Value: document.OptionalLong(&r.MemorySwap)},
 		document.Member{Name: "cpuShares", Value: document.OptionalLong(&r.CPUShares)},
 		document.Member{Name: "cpuset", Value: document.OptionalText(&r.CPUSet)},
 	)
-}
+})

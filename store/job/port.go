@@ -39,14 +39,16 @@ func (p *PortMapping) JSON() document.Value { return portValue{p} }
 
 type portValue struct{ p *PortMapping }
 
-func (v portValue) document() document.Value {
+func (v portValue) document() document.Value { return portDocuments.Of(v.p) }
+
+var portDocuments = document.Describe(func(p *PortMapping) document.Value {
 	return document.Object(
-		document.Member{Name: "ip", Value: ipValue{document.OptionalText(&v.p.IP), v.p}},
-		document.Member{Name: "internalPort", Value: document.Int(&v.p.InternalPort)},
-		document.Member{Name: "externalPort", Value: document.OptionalInt(&v.p.ExternalPort)},
-		document.Member{Name: "protocol", Value: document.TextOr(&v.p.Protocol, "tcp")},
+		document.Member{Name: "ip", Value: ipValue{document.OptionalText(&p.IP), p}},
+		document.Member{Name: "internalPort", Value: document.Int(&p.InternalPort)},
+		document.Member{Name: "externalPort", Value: document.OptionalInt(&p.ExternalPort)},
+		document.Member{Name: "protocol", Value: document.TextOr(&p.Protocol, "tcp")},
 	)
-}
+})
 
 func (v portValue) ReadFrom(r *document.Reader) error {
 	*v.p = PortMapping{}

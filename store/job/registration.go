@@ -68,22 +68,26 @@ func (p *ServicePortParameters) Equal(other *ServicePortParameters) bool {
 func (s *ServicePorts) JSON() document.Value { return servicePortsValue{s} }
 
 // JSON describes the document of §3.4.
-func (p *ServicePortParameters) JSON() document.Value {
+func (p *ServicePortParameters) JSON() document.Value { return parametersDocuments.Of(p) }
+
+var parametersDocuments = document.Describe(func(p *ServicePortParameters) document.Value {
 	return document.Object(
 		document.Member{Name: "tags", Value: document.NullableTexts(&p.Tags), OmitNull: true},
 	)
-}
+})
 
 type servicePortsValue struct{ s *ServicePorts }
 
-func (v servicePortsValue) document() document.Value {
-	parameters := func(p **ServicePortParameters) document.Value {
+func (v servicePortsValue) document() document.Value { return servicePortsDocuments.Of(v.s) }
+
+var servicePortsDocuments = document.Describe(func(s *ServicePorts) document.Value {
+	element := func(p **ServicePortParameters) document.Value {
 		return document.Optional(p, (*ServicePortParameters).JSON)
 	}
 	return document.Object(
-		document.Member{Name: "ports", Value: document.NullableMap(&v.s.Ports, document.TextKeys, parameters)},
+		document.Member{Name: "ports", Value: document.NullableMap(&s.Ports, document.TextKeys, element)},
 	)
-}
+})
 
 func (v servicePortsValue) ReadFrom(r *document.Reader) error {
 	*v.s = ServicePorts{}

@@ -2,7 +2,6 @@ package job
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ func isHostname(s string) bool {
 // Validate returns all that is wrong with the job, in the order of §13.1 and
 // without duplicates; a job is valid if that is nothing.
 func (j *Job) Validate(c Checks) []string {
-	v := validation{job: j}
+	v := validation{job: j, portNames: ascending(j.Ports), endpoints: j.endpoints()}
 	v.nulls()
 	v.id(c)
 	if j.Image == nil {
@@ -73,8 +72,10 @@ func (j *Job) Validate(c Checks) []string {
 
 // validation collects messages.
 type validation struct {
-	job      *Job
-	messages []string
+	job       *Job
+	portNames []string   // in ascending order
+	endpoints []Endpoint // in ascending order
+	messages  []string
 }
 
 func (v *validation) add(messages ...string) {
@@ -99,12 +100,12 @@ func (v *validation) nulls() {
 	v.nullValues("metadata", j.Metadata)
 	v.nullValues("labels", j.Labels)
 	v.nullValues("ramdisks", j.Ramdisks)
-	for _, name := range ascending(j.Ports) {
+	for _, name := range v.portNames {
 		if j.Ports[name].null {
 			v.addf("Null is not allowed as the value of '%s' in ports.", name)
 		}
 	}
-	for _, endpoint := range j.endpoints() {
+	for _, endpoint := range v.endpoints {
 		if j.Registration[endpoint].null {
 			v.addf("Null is not allowed as the value of '%s' in registration.", endpoint)
 		}
@@ -167,8 +168,7 @@ func (v *validation) id(c Checks) {
 // (quirk 12).
 func (v *validation) ports() {
 	taken := make(map[string]bool)
-	names := ascending(v.job.Ports)
-	for _, name := range names {
+	for _, name := range v.portNames {
 		p := v.job.Ports[name]
 		if p.ExternalPort == nil {
 			continue
@@ -179,7 +179,7 @@ func (v *validation) ports() {
 		}
 		taken[address] = true
 	}
-	for _, name := range names {
+	for _, name := range v.portNames {
 		p := v.job.Ports[name]
 		if p.null {
 			continue
@@ -203,7 +203,7 @@ func isPort(n int32) bool { return 0 <= n && n <= 65535 }
 
 // registration is rule 9.
 func (v *validation) registration() {
-	for _, endpoint := range v.job.endpoints() {
+	for _, endpoint := range v.endpoints {
 		ports := v.job.Registration[endpoint]
 		switch {
 		case ports.null:
@@ -272,7 +272,7 @@ func (v *validation) healthCheck() {
 	default:
 		if _, ok := v.job.Ports[*check.Port]; !ok {
 			v.addf("Health check port '%s' not defined in the job. Known ports are '%s'",
-				*check.Port, strings.Join(ascending(v.job.Ports), ", "))
+				*check.Port, strings.Join(v.portNames, ", "))
 		}
 	}
 }
@@ -299,8 +299,10 @@ func enumerate(items []string) string {
 
 // ramdisks is rules 15 and 16.
 func (v *validation) ramdisks() {
-	mounts := ascending(v.job.Ramdisks)
-	for _, mount := range mounts {
+	if len(v.job.Ramdisks) == 0 {
+		return
+	}
+	for _, mount := range ascending(v.job.Ramdisks) {
 		if !strings.HasPrefix(mount, "/") {
 			v.addf("Ramdisk mount point is not absolute: %s", mount)
 		}
@@ -327,17 +329,22 @@ func (v *validation) gracePeriod() {
 
 // endpoints are the keys of the registration in ascending order.
 func (j *Job) endpoints() []Endpoint {
-	return slices.SortedFunc(maps.Keys(j.Registration), func(a, b Endpoint) int {
+	return sortedKeys(j.Registration, func(a, b Endpoint) int {
 		return document.Ascending(a.String(), b.String())
 	})
 }
 
 // ascending are the keys of m in ascending order.
-func ascending[V any](m map[string]V) []string {
+func ascending[V any](m map[string]V) []string { return sortedKeys(m, document.Ascending) }
+
+func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
 	if len(m) == 0 {
 		return nil
 	}
-	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
-	slices.SortFunc(keys, document.Ascending)
+	keys := make([]K, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, compare)
 	return keys
 }
