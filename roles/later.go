@@ -37,7 +37,8 @@ func (d daemon) checkLater(flags *cli.Context, log zerolog.Logger) error {
 		return err
 	}
 	if flags.IsSet("docker-gcp-account-credentials") && flags.Bool("docker-use-gcp-application-default-credentials") {
-		return errors.New("Cannot set both docker_gcp_account_credentials and docker_use_gcp_application_default_credentials") //nolint:staticcheck // the original's words
+		//lint:ignore ST1005 the original's words
+		return errors.New("Cannot set both docker_gcp_account_credentials and docker_use_gcp_application_default_credentials")
 	}
 	if c, ok := d.credentials(flags); ok {
 		if err := c.check(); err != nil {

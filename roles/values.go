@@ -1,5 +1,7 @@
 package roles
 
+//lint:file-ignore ST1005 the messages are the original's
+
 import (
 	"errors"
 	"fmt"
@@ -24,7 +26,7 @@ func pairs(option string, words []string, hint string) (map[string]string, error
 	for _, word := range words {
 		key, value, found := strings.Cut(word, "=")
 		if !found {
-			return nil, fmt.Errorf("Bad --%s value: %s%s", option, word, hint) //nolint:staticcheck // the original's words
+			return nil, fmt.Errorf("Bad --%s value: %s%s", option, word, hint)
 		}
 		m[key] = value
 	}
@@ -33,7 +35,7 @@ func pairs(option string, words []string, hint string) (map[string]string, error
 
 // portRange reads start:end, end exclusive.
 func portRange(text string) (first, end int, err error) {
-	bad := fmt.Errorf("Bad port range: %s", text) //nolint:staticcheck // the original's words
+	bad := fmt.Errorf("Bad port range: %s", text)
 	from, to, found := strings.Cut(text, ":")
 	if !found {
 		return 0, 0, bad
@@ -54,7 +56,7 @@ func listenURL(text string) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("Bad address: %s", text) //nolint:staticcheck // the original's words
+		return "", fmt.Errorf("Bad address: %s", text)
 	case u.Hostname() == "" || strings.Contains(u.Hostname(), "_"):
 		return "", errors.New("hostname can't be null")
 	case u.Port() == "":
@@ -92,7 +94,7 @@ func addresses(words []string) ([]netip.Addr, error) {
 	for _, word := range words {
 		address, err := netip.ParseAddr(word)
 		if err != nil || address.Zone() != "" {
-			return nil, fmt.Errorf("Invalid IP address %s", word) //nolint:staticcheck // the original's words
+			return nil, fmt.Errorf("Invalid IP address %s", word)
 		}
 		list = append(list, address)
 	}
@@ -108,7 +110,7 @@ func binds(words []string) ([]string, error) {
 		ok := parts[0] != "" && len(parts) <= 3 && (len(parts) < 2 || parts[1] != "") &&
 			(len(parts) < 3 || parts[2] == "ro" || parts[2] == "rw")
 		if !ok {
-			return nil, fmt.Errorf("Invalid bind %s", word) //nolint:staticcheck // the original's words
+			return nil, fmt.Errorf("Invalid bind %s", word)
 		}
 		list = append(list, trimmed)
 	}
@@ -119,7 +121,7 @@ func binds(words []string) ([]string, error) {
 func extraHosts(words []string) ([]string, error) {
 	var list []string
 	for _, word := range words {
-		bad := fmt.Errorf("Invalid ExtraHost %s", word) //nolint:staticcheck // the original's words
+		bad := fmt.Errorf("Invalid ExtraHost %s", word)
 		name, text, found := strings.Cut(strings.TrimRight(word, ":"), ":")
 		if inner, bracketed := strings.CutPrefix(text, "["); bracketed {
 			text, bracketed = strings.CutSuffix(inner, "]")
@@ -155,10 +157,10 @@ func checkStatsd(text string) error {
 	}
 	parts := strings.Split(text, ":")
 	if len(parts) != 2 {
-		return errors.New("Specification of statsd host port has wrong number of parts. Should be host:port") //nolint:staticcheck // the original's words
+		return errors.New("Specification of statsd host port has wrong number of parts. Should be host:port")
 	}
 	if _, err := strconv.ParseInt(parts[1], 10, 32); err != nil {
-		return fmt.Errorf("For input string: %q", parts[1]) //nolint:staticcheck // the original's words
+		return fmt.Errorf("For input string: %q", parts[1])
 	}
 	return nil
 }
@@ -215,9 +217,9 @@ func fileProblem(path string) error {
 	case err == nil:
 		return file.Close()
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("Insufficient permissions to read file: '%s'", path) //nolint:staticcheck // the original's words
+		return fmt.Errorf("Insufficient permissions to read file: '%s'", path)
 	default:
-		return fmt.Errorf("File not found: '%s'", path) //nolint:staticcheck // the original's words
+		return fmt.Errorf("File not found: '%s'", path)
 	}
 }
 

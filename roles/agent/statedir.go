@@ -50,7 +50,8 @@ func openStateDir(path string, log zerolog.Logger) (*stateDir, error) {
 	if err := unix.FcntlFlock(lock.Fd(), unix.F_SETLK, &whole); err != nil {
 		lock.Close()
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			return nil, fmt.Errorf("State lock file already locked: %s", name) //nolint:staticcheck // the original's text
+			//lint:ignore ST1005 the original's words
+			return nil, fmt.Errorf("State lock file already locked: %s", name)
 		}
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
