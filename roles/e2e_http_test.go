@@ -160,10 +160,9 @@ func TestHealthOfRefusedAgent(t *testing.T) {
 // TestAgentAnswers asks an agent what it does, and its cluster what the agent says of itself.
 func TestAgentAnswers(t *testing.T) {
 	t.Parallel()
-	shared, _ := startMaster(t, storetest.ZooKeeper(t))
+	c, _ := startMaster(t, storetest.ZooKeeper(t))
 	docker := dockertest.New(t)
-	a, api, _ := startServingAgent(shared, docker, "--labels", "role=foo", "xyz=123")
-	c := shared
+	a, api, _ := startServingAgent(c, docker, "--labels", "role=foo", "xyz=123")
 	c.await(docker.Host, host.Up)
 	id := c.create(job.Job{Image: shell(t, docker), Command: idle})
 	c.deploy(id, docker.Host)
