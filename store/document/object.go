@@ -74,7 +74,10 @@ func (o object) ReadFrom(r *Reader) error {
 // from the index next on, then at those before.
 func (o object) find(name string, next int) (i int, alias bool) {
 	for n := range o {
-		i := (next + n) % len(o)
+		i := next + n
+		if i >= len(o) {
+			i -= len(o)
+		}
 		if o[i].Name == name {
 			return i, false
 		}

@@ -3,8 +3,6 @@ package job
 import (
 	"crypto/sha1"
 	"encoding/hex"
-	"slices"
-	"strings"
 
 	"github.com/helios-go/helios/store/document"
 )
@@ -54,13 +52,10 @@ func (j *Job) config(capabilities func(*[]string) document.Value) document.Value
 		}
 		config = append(config, m)
 	}
-	config = append(config,
+	return document.Object(append(config,
 		document.Member{Name: "name", Value: document.Text(&j.ID.Name)},
 		document.Member{Name: "version", Value: document.Text(&j.ID.Version)},
-	)
-	// Members that are in the order of the text already are the fastest to sort.
-	slices.SortFunc(config, func(a, b document.Member) int { return strings.Compare(a.Name, b.Name) })
-	return document.Object(config...)
+	)...)
 }
 
 // hash is the SHA-1 of text in lower-case hexadecimal digits.
