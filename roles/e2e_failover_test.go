@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -38,8 +39,8 @@ func TestEnsemble(t *testing.T) {
 		{"what one master did is done for the next one", mastersKeepUp},
 		{"leader of ZooKeeper dies, and the watches live", leaderDies},
 		{"every command takes effect once, whoever dies", everyoneDies},
-		{"without a majority masters say so, and agents go on", majorityDies},
-		{"SYS-131, SYS-132, AGT-087 jobs are deployed with one peer dead, also after another has lost its data", peersDie},
+		{"SYS-128, SYS-129 without a majority masters say so, and agents go on", majorityDies},
+		{"SYS-127, SYS-130, SYS-131, SYS-132, AGT-087 jobs are deployed with one peer dead, also after another has lost its data", peersDie},
 		{"SYS-023 one job is deployed on ten hosts, and undeployed", manyHosts},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
@@ -255,24 +256,31 @@ func leaderDies(t *testing.T, e *ensembleCluster) {
 	e.zookeeper.AwaitServing(leader)
 }
 
-// everyoneDies kills masters, agents and leaders while commands go on.
+// everyoneDies kills masters, agents and leaders while commands go on, at first one after the other and then several
+// at a time.
 func everyoneDies(t *testing.T, e *ensembleCluster) {
 	s := e.startStream()
-	master := func(i int) {
+	master := func(i int, meanwhile ...func()) {
 		m := e.masters[i]
-		s.dies("master "+m.name, m.process.kill, func() { m.process.restart(); m.answers() })
+		s.dies("master "+m.name, m.process.kill, func() {
+			all(meanwhile)
+			m.process.restart()
+			m.answers()
+		})
 	}
-	agent := func(i int) {
+	agent := func(i int, meanwhile ...func()) {
 		a := e.agents[i]
 		s.dies("agent "+a.docker.Host, a.kill, func() {
+			all(meanwhile)
 			e.await(a.docker.Host, host.Down)
 			a.restart()
 			e.await(a.docker.Host, host.Up)
 		})
 	}
-	leader := func() {
+	leader := func(meanwhile ...func()) {
 		i := e.zookeeper.AwaitLeader()
 		s.dies("leader", func() { e.zookeeper.Kill(i) }, func() {
+			all(meanwhile)
 			e.zookeeper.AwaitLeader()
 			e.zookeeper.Restart(i)
 			e.zookeeper.AwaitServing(i)
@@ -283,22 +291,25 @@ func everyoneDies(t *testing.T, e *ensembleCluster) {
 		agent(0)
 		leader()
 		master(1)
-		agent(1)
-		master(0)
-		agent(2)
-		leader()
-		agent(0)
-		master(1)
+		agent(1, func() { master(0) })
+		leader(func() { agent(2, func() { master(1) }) })
+		agent(0, func() { leader() })
 	})
 	t.Logf("%d lines of commands:\n%s", len(s.log), strings.Join(s.log, "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	starts := 0
 	for _, l := range s.lanes {
 		if err := l.onceEach(); err != nil {
 			t.Error(err)
 		}
 		storetest.Eventually(t, inTime, l.inOrder)
+		starts += l.starts
+		t.Logf("%s on %s: %d accepted starts, %d containers", l.id, l.docker.Host, l.starts, len(lifetimes(t, l.docker, l.id)))
+	}
+	if starts < len(s.lanes) {
+		t.Errorf("only %d starts", starts)
 	}
 	storetest.Eventually(t, inTime, s.agrees)
 	for _, l := range s.lanes {
@@ -307,6 +318,12 @@ func everyoneDies(t *testing.T, e *ensembleCluster) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+func all(steps []func()) {
+	for _, step := range steps {
+		step()
 	}
 }
 
@@ -399,15 +416,15 @@ func majorityDies(t *testing.T, e *ensembleCluster) {
 			}
 		}
 	}
+	e.zookeeper.Wipe(0)
 	e.zookeeper.Restart(0)
-	e.zookeeper.Restart(1)
 	c := e.cluster.seenBy(t)
 	for _, a := range e.agents {
 		c.await(a.docker.Host, host.Up)
 	}
 	storetest.Eventually(t, inTime, e.mastersAgree)
 	e.reachesAgents(t, 20*time.Second)
-	e.zookeeper.AwaitServing(0)
+	e.zookeeper.Restart(1)
 	e.zookeeper.AwaitServing(1)
 }
 
@@ -438,12 +455,19 @@ func peersDie(t *testing.T, e *ensembleCluster) {
 	serve()
 	ends(first) // one peer is dead
 	second := runs()
+	written, err := c.Job(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	e.zookeeper.Wipe(0)
 	e.zookeeper.Restart(0)
 	e.zookeeper.AwaitServing(0)
 	e.zookeeper.Kill(1)
 	serve()
+	if j, err := c.Job(t.Context(), second); err != nil || !reflect.DeepEqual(j, written) {
+		t.Errorf("job %+v, %v, was %+v", j, err, written)
+	}
 	ends(second) // one peer has lost its data, and another one is dead
 	ends(runs())
 	e.zookeeper.Restart(1)
