@@ -3,6 +3,7 @@ package cliui
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -245,6 +246,26 @@ func TestWatchOnATerminalPaintsInPlace(t *testing.T) {
 	got = watchUntil(t, "UTC]", 2, append(args, scripted(t, append([]exchange{find}, looks...)...)), terminal(false, false))
 	if strings.Contains(got.Stdout, "\x1b") || !strings.HasPrefix(got.Stdout, watchHead) {
 		t.Errorf("a dumb terminal got %q", got.Stdout)
+	}
+}
+
+func TestWatchIsPaintedAnewWhenTheTerminalIsResized(t *testing.T) {
+	endpoint := scripted(t, exchange{request: "GET /jobs?q=testjob", answer: oneJob},
+		exchange{request: "POST /jobs/statuses", answer: `{"` + testjob + `":` + taskOn("a-host-of-a-long-name RUNNING") + `}`}) // only one look
+	width := 100
+	got := watchUntil(t, "stop\n", 2, []string{"watch", "--interval", "3600", "testjob", "-z", endpoint}, func(o *Options) {
+		o.Streams.TTY, o.Streams.Cursor = true, true
+		o.Streams.Size = func() (int, int) {
+			width -= 30
+			if width == 70 {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGWINCH)
+			}
+			return width, 24
+		}
+	})
+	wide, narrow, twice := strings.Cut(strings.TrimPrefix(got.Stdout, "\r\x1b[J"), "\x1b[J")
+	if !twice || !strings.Contains(wide, "  a-host-of-a-long-name  RUNNING") || !strings.Contains(narrow, "…  RUNNING") {
+		t.Errorf("%q", got.Stdout)
 	}
 }
 
