@@ -29,6 +29,7 @@ import (
 type session struct {
 	opts   Options
 	out    term.Streams
+	notes  *counter               // out.Err
 	in     *bufio.Reader          // of out.In, shared by all that ask
 	stdin  func() ([]byte, error) // all of it, read once
 	syntax *Syntax
@@ -45,7 +46,9 @@ func newSession(opts Options) *session {
 	if opts.Streams.In == nil {
 		opts.Streams.In = strings.NewReader("")
 	}
-	s := &session{opts: opts, out: opts.Streams, in: bufio.NewReader(opts.Streams.In), syntax: clientSyntax(opts.Roles)}
+	notes := &counter{Writer: opts.Streams.Err}
+	opts.Streams.Err = notes
+	s := &session{opts: opts, out: opts.Streams, notes: notes, in: bufio.NewReader(opts.Streams.In), syntax: clientSyntax(opts.Roles)}
 	s.stdin = sync.OnceValues(func() ([]byte, error) {
 		return io.ReadAll(io.LimitReader(s.in, document.MaxSize+1))
 	})

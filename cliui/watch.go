@@ -91,6 +91,7 @@ func (w *watching) run(ctx context.Context, out term.Streams) error {
 	defer timer.Stop()
 	var report [][]watched
 	var at time.Time
+	noted := w.calls[0].notes.n // a warning, such as that a master is away, stands below the block
 	for {
 		select {
 		case <-ctx.Done():
@@ -109,6 +110,10 @@ func (w *watching) run(ctx context.Context, out term.Streams) error {
 			}
 			report, at = latest, time.Now()
 			timer.Reset(w.interval)
+			if n := w.calls[0].notes.n; live != nil && n != noted {
+				live.Leave()
+				noted = n
+			}
 		}
 		var err error
 		if live != nil {

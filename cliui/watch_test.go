@@ -3,6 +3,9 @@ package cliui
 import (
 	"bytes"
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -266,6 +269,29 @@ func TestWatchIsPaintedAnewWhenTheTerminalIsResized(t *testing.T) {
 	wide, narrow, twice := strings.Cut(strings.TrimPrefix(got.Stdout, "\r\x1b[J"), "\x1b[J")
 	if !twice || !strings.Contains(wide, "  a-host-of-a-long-name  RUNNING") || !strings.Contains(narrow, "…  RUNNING") {
 		t.Errorf("%q", got.Stdout)
+	}
+}
+
+func TestWatchOnATerminalLeavesWarningsToBeRead(t *testing.T) {
+	requests := 0
+	master := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		switch {
+		case r.Method == http.MethodGet:
+			_, _ = io.WriteString(w, oneJob)
+		case requests == 4:
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			_, _ = io.WriteString(w, `{"`+testjob+`":`+taskOn("a RUNNING")+`}`)
+		}
+	}))
+	defer master.Close()
+	got := watchUntil(t, "stop\n", 3, []string{"watch", "--interval", "0", "testjob", "-z", master.URL}, func(o *Options) {
+		o.Streams.TTY, o.Streams.Cursor = true, true
+	})
+	ups := regexp.MustCompile(`\x1b\[\d+A`).FindAllString(got.Stdout, -1)
+	if len(ups) != 1 || !strings.HasPrefix(got.Stderr, "helios: warning: ") {
+		t.Errorf("%+v", got)
 	}
 }
 

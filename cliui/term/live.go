@@ -33,8 +33,12 @@ func (s Streams) Live() *Live {
 	return l
 }
 
-// Close leaves the block as it is.
+// Close ends the painting. The block stays.
 func (l *Live) Close() { signal.Stop(l.Resized) }
+
+// Leave lets the next Paint begin a new block, below what has been written to
+// the terminal since the last one.
+func (l *Live) Leave() { l.painted = nil }
 
 // Paint replaces the block by what write prints to the streams it is given,
 // which have the terminal's present width. Of a block that is higher than the
