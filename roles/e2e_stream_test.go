@@ -170,6 +170,11 @@ func (s *stream) died(victim string, from, to time.Time) bool {
 func (l *lane) flow(ctx context.Context) error {
 	for ctx.Err() == nil {
 		v := verbs[l.random.IntN(len(verbs))]
+		if l.random.IntN(4) > 0 { // most commands are to change something
+			for v.goal == l.goal || v.answer(l.goal) != httpapi.OK {
+				v = verbs[l.random.IntN(len(verbs))]
+			}
+		}
 		if err := l.command(v, l.random.IntN(8) > 0); err != nil {
 			return err
 		}
