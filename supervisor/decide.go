@@ -59,6 +59,7 @@ type History struct {
 	Stopping  bool          // a stop was begun; it is brought to its end whatever the goal is then
 	Stopped   string        // id of the container that the engine has stopped: if it still runs it is killed
 	NotBefore time.Time     // no attempt (launch, kill, check) before
+	Grace     time.Time     // no stop before: the container serves on, though nobody is sent to it any more
 	Retry     time.Duration // pause while the engine does not answer
 	Restarts  Restarts
 }
@@ -76,6 +77,8 @@ func decide(now time.Time, want job.Goal, checks bool, seen Seen, past History) 
 		return Lost, max(past.Retry, time.Second)
 	case stop && !seen.Running:
 		return Done, 0
+	case stop && past.Grace.After(now):
+		return Rest, past.Grace.Sub(now)
 	case stop && past.Stopped != seen.ID:
 		return Stop, 0
 	case stop && wait > 0:

@@ -50,6 +50,8 @@ func TestDecide(t *testing.T) {
 		{name: "a running container is stopped for undeploy", want: job.Undeploy, seen: runs, step: Stop},
 		{name: "one that outlives being stopped is killed", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: "c1"}, step: Kill},
 		{name: "a second one that runs is stopped in its turn", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: "c0"}, step: Stop},
+		{name: "the grace period is kept", want: job.Stop, seen: runs, past: History{Stopping: true, Grace: now.Add(time.Second)}, step: Rest, pause: time.Second},
+		{name: "the grace period is over", want: job.Stop, seen: runs, past: History{Stopping: true, Grace: now}, step: Stop},
 		{name: "kills have pauses between them", want: job.Stop, seen: runs, past: History{Stopping: true, Stopped: "c1", NotBefore: now.Add(time.Second)}, step: Rest, pause: time.Second},
 		{name: "a stop is complete when nothing runs", want: job.Stop, seen: lies, past: History{Live: "c1", Stopping: true}, step: Done},
 		{name: "a restart delay does not delay a stop", want: job.Undeploy, seen: lies, past: History{NotBefore: now.Add(time.Hour)}, step: Done},
@@ -77,7 +79,7 @@ func TestDecideAnswersAnything(t *testing.T) {
 			ID: id.Draw(t, "id"), Running: rapid.Bool().Draw(t, "running"), Unstarted: rapid.Bool().Draw(t, "unstarted"),
 		}}
 		past := History{
-			Live: id.Draw(t, "live"), Checked: id.Draw(t, "checked"), NotBefore: moment.Draw(t, "not before"),
+			Live: id.Draw(t, "live"), Checked: id.Draw(t, "checked"), NotBefore: moment.Draw(t, "not before"), Grace: moment.Draw(t, "grace"),
 			Stopping: rapid.Bool().Draw(t, "stopping"), Stopped: id.Draw(t, "stopped"),
 			Retry: time.Duration(rapid.Int64().Draw(t, "retry")),
 		}

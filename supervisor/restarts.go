@@ -42,6 +42,9 @@ func (r *Restarts) Created() { r.image = "" }
 // before does not count as running.
 func (r *Restarts) Started(now time.Time) { r.image, r.since, r.live = "", now, true }
 
+// Lasts is how long the current run has lasted, or would have.
+func (r *Restarts) Lasts(now time.Time) time.Duration { return now.Sub(r.since) }
+
 // Exited notes that the container of the current run ended by itself.
 func (r *Restarts) Exited(now time.Time) {
 	lasted := time.Duration(0)

@@ -68,6 +68,12 @@ func (s *Supervisor) start(ctx context.Context, id string) {
 	}
 }
 
+// A fresh container is checked often, so that it counts as healthy as soon as it is, and after a while less and less.
+const (
+	checkEvery = 100 * time.Millisecond
+	checkOften = 30 * time.Second
+)
+
 // check probes once, and says when the next probe is due.
 func (s *Supervisor) check(op context.Context, c Container, pause time.Duration) error {
 	if s.past.Live != c.ID {
@@ -91,7 +97,11 @@ func (s *Supervisor) check(op context.Context, c Container, pause time.Duration)
 	switch {
 	case op.Err() != nil:
 	case err != nil:
-		s.past.NotBefore = now.Add(s.unwell.Next())
+		wait := checkEvery
+		if s.past.Restarts.Lasts(now) >= checkOften {
+			wait = s.unwell.Next()
+		}
+		s.past.NotBefore = now.Add(wait)
 		s.log.Debug().Err(err).Str("container", c.ID).Msg("not healthy yet")
 	default:
 		s.past.Checked, s.past.NotBefore = c.ID, time.Time{}
@@ -111,6 +121,7 @@ func (s *Supervisor) watch(op context.Context, c Container, pause time.Duration)
 		s.adopt(c.ID)
 		s.report(job.Running)
 	}
+	s.services.hold(s.status, c.ID)
 	ended, err := s.await(op, c.ID, pause)
 	if ended.ID == c.ID {
 		s.end(ended)
@@ -140,6 +151,7 @@ func (s *Supervisor) await(op context.Context, id string, pause time.Duration) (
 // end notes that the container does not run any more; c is what is left of it. The restart delay counts from the end
 // itself.
 func (s *Supervisor) end(c Container) {
+	s.services.withdraw()
 	id, now := s.past.Live, time.Now()
 	unchecked := s.opts.Job.HealthCheck != nil && s.past.Checked != id
 	s.past.Live = ""
@@ -206,12 +218,17 @@ func (s *Supervisor) lost(err error) {
 }
 
 // stop asks the engine to end the container. An engine that does not answer is asked again, so that the container gets
-// its time to end; after any other answer it is killed if it still runs.
+// its time to end; after any other answer it is killed if it still runs. One whose services were announced first goes on
+// for the grace period of its job.
 func (s *Supervisor) stop(ctx, op context.Context, id string) error {
 	s.past.Stopping = true
 	if s.changes(job.Stopping, id) || s.status.Goal != s.goal {
 		s.adopt(id)
 		s.report(job.Stopping)
+	}
+	if pause := grace(s.opts.Job, s.services.withdraw()); pause > 0 {
+		s.past.Grace = time.Now().Add(pause)
+		return nil
 	}
 	seconds := defaultKillDelay
 	if given := s.opts.Job.SecondsToWaitBeforeKill; given != nil {
@@ -238,6 +255,7 @@ func (s *Supervisor) kill(ctx context.Context, id string) error {
 
 // done reports that the task has stopped, if that is news, and forgets the past: what comes next begins anew.
 func (s *Supervisor) done(c Container) {
+	s.services.withdraw()
 	if !s.settled() {
 		if s.status.State != job.Stopping {
 			s.report(job.Stopping)

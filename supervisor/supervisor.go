@@ -61,6 +61,10 @@ type Options struct {
 	// The status, which has the job and the ports as assigned, is the one reported last. Without Probe a job that has
 	// a health check stays HEALTHCHECKING: it is never reported RUNNING unchecked.
 	Probe func(context.Context, job.TaskStatus, Container) error
+	// Announce tells a service registry of the container of a task that is RUNNING, or fails as long as it cannot. It is
+	// called by a goroutine of its own, and must return when its context ends; an announcement is withdrawn before the
+	// end of the container is reported or brought about, and when Run ends. Without Announce no registry is told.
+	Announce func(context.Context, job.TaskStatus) (Announcement, error)
 	// Logger writes what changes.
 	Logger zerolog.Logger
 }
@@ -89,6 +93,7 @@ type Supervisor struct {
 	silent   Backoff        // pauses while the engine does not answer
 	unwell   Backoff        // pauses between health checks
 	alive    Backoff        // pauses between kills
+	services announcer
 }
 
 // New makes the supervisor of one task. It starts nothing and asks nobody.
@@ -122,6 +127,7 @@ func New(opts Options) (*Supervisor, error) {
 		}
 	}
 	s.status.Job, s.status.Ports, s.status.Env = *opts.Job, s.ports, s.env
+	s.services = announcer{announce: opts.Announce, log: s.log}
 	return s, nil
 }
 
@@ -163,6 +169,7 @@ func (s *Supervisor) Owns(c Container) bool {
 // So an agent needs to know no more than this: a supervisor whose Run has returned nil is dropped; if the task's goal
 // is START by then, a new one is made.
 func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.services.withdraw()
 	for {
 		step, err := s.turn(ctx)
 		if ctx.Err() != nil {

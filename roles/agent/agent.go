@@ -54,6 +54,9 @@ type Options struct {
 	Addr, AdminAddr string
 	// TTL is how long another agent's hold on the host name lasts after its last report; nil means ten minutes.
 	TTL *time.Duration
+	// Registrar tells a service registry what runs here, in services of Domain by default; nil: nobody is told.
+	Registrar Registrar
+	Domain    string
 	// DisableHistory leaves the history of tasks unwritten.
 	DisableHistory bool
 	// Version is what the agent reports as its own.
@@ -225,6 +228,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		parts.Go(func() { _ = run(ctx) }) // each ends with ctx and logs its own troubles
 	}
 	parts.Wait()
+	if a.opts.Registrar != nil {
+		a.opts.Registrar.Close()
+	}
 	a.store.Close()
 	a.engine.Close()
 	if err := a.dir.close(); err != nil {
@@ -244,10 +250,14 @@ func (a *Agent) serve(ctx context.Context) error {
 
 // supervise makes the supervisor of a task.
 func (a *Agent) supervise(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
-	return supervisor.New(supervisor.Options{
+	opts := supervisor.Options{
 		Engine: counted{a.engine, a.attempts}, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
 		Host: a.opts.Name, Agent: a.id, Env: a.opts.Env, Report: a.report, Probe: a.probe, Logger: a.log,
-	})
+	}
+	if a.opts.Registrar != nil {
+		opts.Announce = a.announce
+	}
+	return supervisor.New(opts)
 }
 
 // probe asks once whether the container of a task is well.

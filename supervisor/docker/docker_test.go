@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,23 +253,27 @@ func TestGarbageNeitherPanicsNorSpeaksOfContainers(t *testing.T) {
 		`[null]`, `[{}]`, `{}`, "\x00", "\xff", `{"errorDetail":null}`, `{"Components":[{"Details":null}]}`, `{"State":null}`, `{"message":1}`,
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	var text string
-	status := 200
+	type answer struct {
+		status int
+		text   string
+	}
+	var next atomic.Pointer[answer] // a request that was given up may still be read
 	e := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Api-Version", "1.41")
 		if r.URL.Path == "/_ping" {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		fmt.Fprint(w, text)
+		w.WriteHeader(next.Load().status)
+		fmt.Fprint(w, next.Load().text)
 	})
 	ref := supervisor.Ref{Container: "rec", Job: job.ID{Name: "a", Version: "1", Hash: "1"}, Host: "h", Agents: []string{"a"}}
 	for range 300 {
-		text, status = "", []int{200, 204, 302, 400, 404, 409, 500, 503}[rnd.IntN(8)]
+		text, status := "", []int{200, 204, 302, 400, 404, 409, 500, 503}[rnd.IntN(8)]
 		for range rnd.IntN(6) {
 			text += pieces[rnd.IntN(len(pieces))]
 		}
+		next.Store(&answer{status, text})
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		if c, err := e.Find(ctx, ref); err == nil && c.Running {
 			t.Errorf("%d %q: found %+v", status, text, c)
