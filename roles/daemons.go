@@ -98,7 +98,7 @@ func agentSyntax() *cliui.Syntax {
 func soloSyntax() *cliui.Syntax {
 	return &cliui.Syntax{
 		Program: "helios solo",
-		Summary: "A whole cluster in one process, for local development",
+		Summary: "A whole cluster in one process, for local development; helios solo backup, restore and check tend its state",
 		Options: append([]cliui.Option{
 			{Short: "h", Long: "help", Takes: cliui.Ends, Help: "show this help message and exit"},
 			{Long: "name", Takes: cliui.One, Help: "name of the one host (default: solo)"},

@@ -33,6 +33,9 @@ func Main(args []string) int {
 		return workload.Main(args[1:], os.Stdout, os.Stderr)
 	}
 	words := args[min(1, len(args)):]
+	if status, ok := soloCommand(words, os.Stdout, os.Stderr); ok {
+		return status
+	}
 	if len(words) > 0 {
 		for _, d := range daemons {
 			if words[0] == d.name {

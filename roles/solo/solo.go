@@ -72,10 +72,13 @@ func New(opts Options) (*Solo, error) {
 	return s, nil
 }
 
+// StoreDir is the directory of the coordination server's state in a state directory.
+func StoreDir(stateDir string) string { return filepath.Join(stateDir, "store") }
+
 func (s *Solo) open(opts Options) error {
 	var err error
 	s.server, err = zkserver.New(zkserver.Options{
-		Addr: opts.StoreAddr, Dir: filepath.Join(opts.StateDir, "store"), Logger: opts.Logger,
+		Addr: opts.StoreAddr, Dir: StoreDir(opts.StateDir), Logger: opts.Logger,
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,8 @@ type disk struct {
 	write func(f *os.File, b []byte, off int64) (int, error)
 	sync  func(f *os.File) error
 	last  *logFile // the file that was opened or created last for writing
+
+	readOnly bool // files are opened for reading alone
 }
 
 var _ types.VFS = (*disk)(nil)
@@ -128,7 +130,11 @@ func (d *disk) OpenWriter(dir, name string) (types.WritableFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	mode := os.O_RDWR
+	if d.readOnly {
+		mode = os.O_RDONLY
+	}
+	f, err := os.OpenFile(path, mode, 0)
 	if err != nil {
 		return nil, err
 	}

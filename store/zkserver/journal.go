@@ -122,9 +122,12 @@ func openEntry(id uint64, b []byte) (payload []byte, first int64, ok bool) {
 	return b[entryHeader:n], int64(binary.LittleEndian.Uint64(b[16:])), true
 }
 
+// entryMark is what every entry of a segment begins with.
+func entryMark(id uint64) []byte { return binary.LittleEndian.AppendUint64(nil, id) }
+
 // laterBatch finds an intact entry of a batch that began behind last.
 func laterBatch(id uint64, content []byte, last int64) (zxid int64, found bool) {
-	mark := binary.LittleEndian.AppendUint64(nil, id)
+	mark := entryMark(id)
 	for {
 		i := bytes.Index(content, mark)
 		if i < 0 || len(content)-i < entryHeader {

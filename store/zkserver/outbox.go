@@ -23,9 +23,9 @@ const (
 type outbox struct {
 	nc      net.Conn
 	socket  syscall.RawConn // nil where nc is no socket
-	mu      sync.Mutex // guards the fields below
-	filled  *sync.Cond // there is something to send, or an end
-	drained *sync.Cond // there is room, or a write is done, or an end
+	mu      sync.Mutex      // guards the fields below
+	filled  *sync.Cond      // there is something to send, or an end
+	drained *sync.Cond      // there is room, or a write is done, or an end
 	buf     []byte
 	writes  int  // in the pipeline
 	sending bool // run has taken something and is sending it

@@ -1,6 +1,7 @@
 package zkserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,8 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/rs/zerolog"
+	"slices"
 )
 
 // A snapshot is written while the tree goes on changing: its nodes are those of some moment between the zxid it begins
@@ -116,15 +116,16 @@ func decodeRecord(d *decoder) record {
 	return r
 }
 
-// readSnapshot builds the tree of a snapshot's bytes, at the zxid the snapshot begins at, and tells where it ends.
+// readSnapshot builds the tree of a snapshot's bytes, at the zxid the snapshot begins at, and tells where it ends. The
+// error says only what is wrong with them.
 func readSnapshot(b []byte) (t *tree, end int64, err error) {
-	bad := fmt.Errorf("%w: not a whole snapshot", errDamaged)
+	bad := errors.New("not a whole snapshot")
 	if len(b) < len(snapshotMagic)+4 || string(b[:len(snapshotMagic)]) != snapshotMagic {
 		return nil, 0, bad
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, 0, fmt.Errorf("%w: bad checksum", errDamaged)
+		return nil, 0, errors.New("its checksum is wrong")
 	}
 	d := &decoder{rest: body[len(snapshotMagic):]}
 	t = emptyTree()
@@ -154,31 +155,34 @@ func readSnapshot(b []byte) (t *tree, end int64, err error) {
 	return nil, 0, bad
 }
 
-// newestSnapshot reads the newest snapshot that is whole, or makes the tree of a new server if there is none.
-func (j *journal) newestSnapshot(zxids []int64, log zerolog.Logger) (t *tree, end int64, err error) {
-	if len(zxids) == 0 {
-		return newTree(), 0, nil
+// readSnapshots reads the newest snapshot that is whole, or makes the tree of a new server if there is none, and returns
+// the zxid that the snapshot goes up to.
+func (j *journal) readSnapshots(r *reading) (end int64, err error) {
+	if len(r.snapshots) == 0 {
+		r.tree = newTree()
+		return 0, nil
 	}
-	for i := len(zxids) - 1; i >= 0; i-- {
-		path := filepath.Join(j.dir, snapshotName(zxids[i]))
+	for i, zxid := range slices.Backward(r.snapshots) {
+		path := filepath.Join(j.dir, snapshotName(zxid))
 		b, readErr := os.ReadFile(path)
 		if readErr == nil {
-			if t, end, readErr = readSnapshot(b); readErr == nil {
+			if r.tree, end, readErr = readSnapshot(b); readErr == nil {
 				j.snapshotSize = int64(len(b))
-				return t, end, nil
+				return end, nil
 			}
+			readErr = &Damage{File: path, Zxid: zxid, Reason: readErr.Error()}
 		}
-		if err == nil { // the newest one's
-			err = fmt.Errorf("read %s: %w", path, readErr)
+		err = cmp.Or(err, readErr) // the newest one's
+		if i > 0 {
+			r.notes = append(r.notes, fmt.Sprintf("%v; the snapshot before it is read instead", readErr))
 		}
-		log.Warn().Err(readErr).Str("file", path).Msg("snapshot cannot be read, trying the one before")
 	}
-	return nil, 0, err
+	return 0, err
 }
 
 // prune removes all but the newest snapshots, and the log that none of those needs.
 func (j *journal) prune() error {
-	found, _, err := listDir(j.dir)
+	found, err := listDir(j.dir)
 	if err != nil || len(found.snapshots) == 0 {
 		return err
 	}

@@ -1,0 +1,56 @@
+package roles_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/helios-go/helios/supervisor/dockertest"
+)
+
+// TestSoloStateIsBackedUpCheckedAndRestored runs the commands about the state beside a running solo and after its end.
+func TestSoloStateIsBackedUpCheckedAndRestored(t *testing.T) {
+	t.Parallel()
+	s := startSoloCluster(t, &dockertest.Daemon{Host: unique("host")}, []string{"DOCKER_HOST=unix:///nonexistent"})
+	file := filepath.Join(t.TempDir(), "backup")
+	state := func(exit int, pattern string, words ...string) {
+		t.Helper()
+		r := helios(t, nil, append([]string{"solo", words[0], "--state-dir", s.dir}, words[1:]...)...)
+		if r.exit != exit || !strings.Contains(r.out+r.err, pattern) {
+			t.Errorf("helios solo %s: %s, want exit %d and %q", strings.Join(words, " "), r, exit, pattern)
+		}
+	}
+	s.must("create", "-q", "kept:1", "127.0.0.1:1/image")
+	state(0, "holds", "backup", file)
+	state(0, "is whole", "check")
+	s.must("create", "-q", "later:1", "127.0.0.1:1/image")
+	state(4, "move it away first", "restore", file)
+	state(4, "not overwritten", "backup", filepath.Join(s.dir, "client.json"))
+	s.process.stop()
+	state(4, "move it away first", "restore", file)
+
+	logs, err := filepath.Glob(filepath.Join(s.dir, "store", "*.wal"))
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	content := []byte(read(logs[0]))
+	content[len(content)/2] ^= 1
+	if err := os.WriteFile(logs[0], content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state(1, "truncate -s ", "check")
+	state(1, "the state is damaged: "+logs[0]+": record 0x", "check")
+	state(1, "the state is damaged", "backup", filepath.Join(t.TempDir(), "another"))
+
+	if err := os.Rename(filepath.Join(s.dir, "store"), filepath.Join(s.dir, "store.damaged")); err != nil {
+		t.Fatal(err)
+	}
+	state(0, "the next start uses them", "restore", file)
+	state(0, "is whole", "check")
+	s.restart()
+	s.serve() // the host is up again
+	if jobs := s.must("jobs", "-q"); !strings.Contains(jobs, "kept:1") || strings.Contains(jobs, "later:1") {
+		t.Errorf("after the restore there are the jobs %q", jobs)
+	}
+}
