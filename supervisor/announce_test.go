@@ -226,14 +226,18 @@ func TestChecksBecomeRare(t *testing.T) {
 			return errors.New("never")
 		}
 		k.begin(job.Start)
-		after(30 * time.Second)
-		if n := len(checks); n < 295 || n > 301 {
+		began := time.Now()
+		after(270 * time.Second)
+		k.shutdown()
+		n := 0
+		for n < len(checks) && checks[n].Sub(began) < 30*time.Second {
+			n++
+		}
+		if n < 295 || n > 301 {
 			t.Errorf("%d checks in 30 s", n)
 		}
-		n := len(checks)
-		after(4 * time.Minute)
 		for i, at := range checks[n:] {
-			if pause := at.Sub(checks[n+i-1]); i > 0 && (pause < time.Second || pause > 31*time.Second) {
+			if pause := at.Sub(checks[n+i-1]); i > 1 && (pause < time.Second || pause > 31*time.Second) {
 				t.Errorf("check %d after %s", i, pause)
 			}
 		}
