@@ -289,7 +289,7 @@ func (l *lane) onceEach() error {
 
 // follows are the states that may follow each one in the history of a task whose agent lives on.
 var follows = map[job.State][]job.State{
-	job.PullingImage: {job.Creating, job.Stopping},
+	job.PullingImage: {job.PullingImage, job.Creating, job.Stopping}, // a goal that came and went cuts a pull short
 	job.Creating:     {job.Starting},
 	job.Starting:     {job.Running},
 	job.Running:      {job.Stopping},
