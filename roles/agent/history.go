@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/job"
 )
@@ -138,6 +140,9 @@ func (h *history) written(id job.ID, timestamp int64) {
 	if queue := h.queues[id]; len(queue) > 0 && queue[0].Timestamp == timestamp {
 		h.drop(id)
 	}
+	if len(h.queues[id]) == 0 && h.newest[id] < time.Now().UnixMilli() {
+		delete(h.newest, id)
+	}
 }
 
 // run hands the events to write, oldest first, until ctx ends. What fails is tried again a second later.
@@ -178,7 +183,10 @@ func (h *history) drain(ctx context.Context, write func(context.Context, job.Tas
 		if !more {
 			return nil
 		}
-		if err := write(ctx, event); err != nil {
+		switch err := write(ctx, event); {
+		case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrName):
+			h.log.Error().Err(err).Msg("a history event can never be written: dropped")
+		case err != nil:
 			return err
 		}
 		h.written(id, event.Timestamp)

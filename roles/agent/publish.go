@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -13,8 +14,8 @@ import (
 )
 
 const (
-	statusesEvery = 5 * time.Second // the longest time until ZooKeeper is compared with the local statuses again
-	factsEvery    = time.Minute     // between two reports of host and agent information
+	statusesEvery = time.Minute // until the status directory is read and compared again, without any other reason
+	factsEvery    = time.Minute // between two reports of host and agent information
 )
 
 // publisher writes what this agent has to say into the store, while the host is registered.
@@ -65,6 +66,7 @@ func (p *publisher) publishStatuses(ctx context.Context) error {
 		case <-connections:
 			there = nil
 		case <-timer.C:
+			there = nil
 		case <-ctx.Done():
 		}
 		timer.Stop()
@@ -74,8 +76,10 @@ func (p *publisher) publishStatuses(ctx context.Context) error {
 	}
 }
 
-// push writes the difference between the local statuses and what is there, and notes in there what it wrote.
+// push writes the difference between the local statuses and what is there, and notes in there what it wrote. One that
+// cannot be written does not keep the others back.
 func (p *publisher) push(ctx context.Context, there map[string][]byte) error {
+	var errs []error
 	local := p.statuses.snapshot()
 	wanted := make(map[string]bool, len(local))
 	for id, status := range local {
@@ -85,7 +89,8 @@ func (p *publisher) push(ctx context.Context, there map[string][]byte) error {
 			continue
 		}
 		if err := p.store.PutTaskStatus(ctx, p.host, name, status); err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		there[name] = status
 	}
@@ -94,11 +99,12 @@ func (p *publisher) push(ctx context.Context, there map[string][]byte) error {
 			continue
 		}
 		if err := p.store.RemoveTaskStatus(ctx, p.host, name); err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		delete(there, name)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // publishFacts reports what the host is: at first, after each reconnection, and once a minute. Labels and environment

@@ -23,7 +23,7 @@ const passEvery = 30 * time.Second
 // tasks. All slow work is the supervisors', one a task, so that a pass never waits for a container.
 type reconciler struct {
 	dir      *stateDir
-	host     string
+	host, id string // of the agent
 	ports    *supervisor.Ports
 	statuses *statuses
 	memory   *memory
@@ -32,7 +32,8 @@ type reconciler struct {
 	supervise func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error)
 	// report records a status that no supervisor reports.
 	report func(job.TaskStatus)
-	// passed is called at the end of each pass, with whether the host's tasks were ever read since the agent exists.
+	// passed is called at the end of each pass, with whether the host's tasks were read since the process began: what
+	// the files say may be less than what was wished.
 	passed func(known bool)
 
 	bell chan struct{}
@@ -47,6 +48,7 @@ type reconciler struct {
 	wishes     wishes
 	executions map[job.ID]execution
 	refused    map[job.ID]string // why a task has no ports, as reported
+	lone       map[job.ID]bool   // executions that no wish names, as logged
 }
 
 // observe takes a reading of the host's tasks.
@@ -64,12 +66,19 @@ func (r *reconciler) tasks() map[job.ID]job.Task {
 	return r.told
 }
 
-// owns tells whether a running container belongs to a task of this agent.
+// owns tells whether a running container belongs to a task of this agent: to one that is supervised, or to one that shall
+// run and has no supervisor yet.
 func (r *reconciler) owns(c supervisor.Container) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.running {
 		if s.Owns(c) {
+			return true
+		}
+	}
+	for id, task := range r.told {
+		ref := supervisor.Ref{Job: id, Host: r.host, Agents: []string{r.id}}
+		if r.running[id] == nil && task.Goal == job.Start && ref.Matches(c) {
 			return true
 		}
 	}
@@ -126,7 +135,7 @@ func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 	r.drop()
 	r.steer(ctx, tasks)
 	err := r.forget()
-	r.passed(wished.known || wished.mark != nil)
+	r.passed(wished.known)
 	return err
 }
 
@@ -142,15 +151,26 @@ func (r *reconciler) tell(wished wishes) {
 	for id, goal := range wished.doubted {
 		if r.wishes.doubted[id] != goal {
 			r.log.Error().Stringer("job", id).Str("goal", string(goal)).Str("kept", string(wished.tasks[id].Goal)).
-				Msg("the task list is not the one known before: this goal is not followed until it changes")
+				Msg("the task list is not the one known before: this goal is not followed until it changes, by start and stop")
 		}
 	}
-	for id := range r.wishes.tasks {
-		if _, stays := wished.tasks[id]; !stays && !wished.undeployed[id] {
-			r.log.Error().Stringer("job", id).
-				Msg("the task list is not the one known before and lacks this task: it goes on until it is deployed and undeployed again")
-		}
+	if r.lone == nil {
+		r.lone = make(map[job.ID]bool)
 	}
+	for id, e := range r.executions {
+		_, stays := wished.tasks[id]
+		if stays || wished.undeployed[id] || e.Goal == job.Undeploy || r.lone[id] {
+			continue
+		}
+		r.log.Error().Stringer("job", id).
+			Msg("the task list is not the one known before and lacks this task: it goes on until it is deployed and undeployed again")
+		r.lone[id] = true
+	}
+	maps.DeleteFunc(r.lone, func(id job.ID, _ bool) bool {
+		_, known := r.executions[id]
+		_, stays := wished.tasks[id]
+		return !known || stays
+	})
 }
 
 // record makes the executions durable, if they changed.
@@ -204,7 +224,14 @@ func (r *reconciler) remember(wished wishes) error {
 // reportRefused reports each task that cannot have its ports, once for each reason (agent Q6).
 func (r *reconciler) reportRefused(refused map[job.ID]error) {
 	reasons := make(map[job.ID]string, len(refused))
+	ending := false // what holds the ports may be about to give them back
+	for _, e := range r.executions {
+		ending = ending || e.Goal == job.Undeploy
+	}
 	for id, err := range refused {
+		if ending {
+			continue
+		}
 		reasons[id] = err.Error()
 		if e := r.executions[id]; e.Goal == job.Start && r.refused[id] != reasons[id] {
 			r.log.Warn().Stringer("job", id).Err(err).Msg("ports cannot be allocated")
@@ -287,14 +314,14 @@ func (r *reconciler) forget() error {
 	for _, id := range gone {
 		errs = append(errs, r.statuses.remove(id))
 		delete(left, id)
-		r.log.Info().Stringer("job", id).Msg("undeployed")
 	}
 	if err := errors.Join(append(errs, r.save(left))...); err != nil {
 		return fmt.Errorf("remove records of undeployed tasks: %w", err)
 	}
 	r.executions = left
-	if len(r.refused) > 0 { // what they held may be what others wait for
-		ring(r.bell)
+	for _, id := range gone {
+		r.log.Info().Stringer("job", id).Msg("undeployed")
 	}
+	ring(r.bell) // what they held may be what others wait for
 	return nil
 }

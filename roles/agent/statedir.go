@@ -36,7 +36,7 @@ type stateDir struct {
 
 // openStateDir creates the directory with its parents where it is missing, and takes its lock without waiting.
 func openStateDir(path string, log zerolog.Logger) (*stateDir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
 	name := filepath.Join(path, lockFile)
@@ -98,11 +98,11 @@ func checkID(id, source string) error {
 	return nil
 }
 
-// write replaces a file as a whole: after a crash it holds the old text or the new one, and both are on disk.
+// write replaces a file as a whole, for its owner's eyes only, since environments and tokens stand in it: after a crash it holds the old text or the new one, and both are on disk.
 func (d *stateDir) write(name string, data []byte) error {
 	path := filepath.Join(d.path, name)
 	// The temporary file is renamed after its fsync; a leftover one is never read.
-	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(d.path), renameio.WithPermissions(0o644))
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(d.path), renameio.WithPermissions(0o600))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -134,7 +134,11 @@ func syncDir(path string) error {
 func (d *stateDir) read(name string, parse func([]byte) error) error {
 	path := filepath.Join(d.path, name)
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && len(data) == 0 {
+		d.log.Warn().Str("file", path).Msg("a state file is empty: going on without it")
 		return nil
 	}
 	if err != nil {

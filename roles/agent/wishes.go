@@ -64,10 +64,9 @@ func (w wishes) continuedBy(r store.Tasks) bool {
 	if !r.Directory.Continues(*w.mark) {
 		return false
 	}
-	// Each change makes or deletes one entry. A directory that was restored, and changed again since, seldom adds up.
-	changes := int(r.Directory.Changes - w.mark.Changes)
-	entries := w.difference(r)
-	return entries <= changes && (changes-entries)%2 == 0
+	// Each change makes or deletes one entry. A directory that was restored, and changed again since, often shows more
+	// difference than it had changes.
+	return w.difference(r) <= int(r.Directory.Changes-w.mark.Changes)
 }
 
 // difference is how many entries are only in one of the two readings.
