@@ -1,0 +1,316 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/supervisor"
+)
+
+// bench is a reconciler with its files, over an engine in memory. The engine outlives it, as Docker does.
+type bench struct {
+	*reconciler
+	t       *testing.T
+	engine  *engine
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
+	reaping bool // strays may be reaped
+}
+
+// engine is Docker as far as a reconciler can tell.
+type engine struct {
+	mu         sync.Mutex // guards containers
+	containers []supervisor.Container
+	starting   func(supervisor.Container) // called before a container starts
+}
+
+func (e *engine) find(match func(supervisor.Container) bool) supervisor.Container {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.containers {
+		if match(c) {
+			return c
+		}
+	}
+	return supervisor.Container{}
+}
+
+func (e *engine) change(id string, alter func(*supervisor.Container)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.containers {
+		if e.containers[i].ID == id {
+			alter(&e.containers[i])
+		}
+	}
+}
+
+func (e *engine) Find(_ context.Context, ref supervisor.Ref) (supervisor.Container, error) {
+	running := e.find(func(c supervisor.Container) bool { return c.Running && ref.Matches(c) })
+	if running.ID != "" {
+		return running, nil
+	}
+	return e.find(func(c supervisor.Container) bool { return c.ID == ref.Container }), nil
+}
+
+func (e *engine) Pull(context.Context, string) error { return nil }
+
+func (e *engine) Create(_ context.Context, spec supervisor.Spec) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	id := fmt.Sprintf("c%d", len(e.containers)+1)
+	e.containers = append(e.containers, supervisor.Container{ID: id, Name: spec.Name, Labels: spec.Labels, Unstarted: true})
+	return id, nil
+}
+
+func (e *engine) Start(_ context.Context, id string) error {
+	if e.starting != nil {
+		e.starting(e.find(func(c supervisor.Container) bool { return c.ID == id }))
+	}
+	e.change(id, func(c *supervisor.Container) { c.Running, c.Unstarted = true, false })
+	return nil
+}
+
+func (e *engine) Wait(ctx context.Context, id string) (supervisor.Container, error) {
+	for e.find(func(c supervisor.Container) bool { return c.ID == id && c.Running }).ID != "" {
+		if !sleep(ctx, 10*time.Millisecond) {
+			return supervisor.Container{}, context.Cause(ctx)
+		}
+	}
+	return supervisor.Container{}, nil
+}
+
+func (e *engine) Stop(_ context.Context, id string, _ int) error {
+	e.change(id, func(c *supervisor.Container) { c.Running = false })
+	return nil
+}
+
+func (e *engine) Kill(ctx context.Context, id string) error { return e.Stop(ctx, id, 0) }
+
+func (e *engine) Running(context.Context) ([]supervisor.Container, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var running []supervisor.Container
+	for _, c := range e.containers {
+		if c.Running {
+			running = append(running, c)
+		}
+	}
+	return running, nil
+}
+
+// running is how many containers run, and the id of the last.
+func (e *engine) running() (int, string) {
+	list, _ := e.Running(context.Background())
+	if len(list) == 0 {
+		return 0, ""
+	}
+	return len(list), list[len(list)-1].ID
+}
+
+// start makes a reconciler on the directory as an agent does at its start, and lets it run.
+func start(t *testing.T, path string, e *engine) *bench {
+	t.Helper()
+	dir, err := openStateDir(path, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, engine: e}
+	ports, err1 := supervisor.NewPorts(20000, 20010, func(supervisor.HostPort) bool { return true })
+	memory, err2 := openMemory(dir)
+	wishes, err3 := openWishes(dir, memory.remembered)
+	executions, err4 := openExecutions(dir)
+	statuses, err5 := openStatuses(dir, zerolog.Nop())
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		t.Fatal(err)
+	}
+	report := func(status job.TaskStatus) {
+		if err := statuses.put(status); err != nil {
+			t.Log(err)
+		}
+	}
+	b.reconciler = &reconciler{
+		dir: dir, host: "h", id: "A", ports: ports, statuses: statuses, memory: memory, log: zerolog.Nop(), report: report,
+		supervise: func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
+			return supervisor.New(supervisor.Options{
+				Engine: b.engine, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last, Host: "h", Agent: "A", Report: report,
+			})
+		},
+		passed: func(known bool) {
+			if b.reaping = known; known {
+				if _, err := supervisor.Reap(t.Context(), b.engine, "A", b.owns); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor), wishes: wishes, told: wishes.tasks,
+		executions: executions,
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	b.ended.Go(func() { _ = b.run(ctx) })
+	return b
+}
+
+// end ends the reconciler as the agent's end does.
+func (b *bench) end() {
+	b.stop()
+	b.ended.Wait()
+	if err := b.dir.close(); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// settle lets all that was begun come to rest.
+func settle() {
+	synctest.Wait()
+	time.Sleep(5 * time.Second)
+	synctest.Wait()
+}
+
+func reading(changes int32, list ...job.Task) store.Tasks {
+	for i := range list {
+		list[i].Job.Image = new("img")
+	}
+	return store.Tasks{Directory: store.Mark{Created: 7, Changes: changes}, Tasks: tasks(list...)}
+}
+
+func TestReconciler(t *testing.T) {
+	run := func(name string, test func(t *testing.T, path string, e *engine)) {
+		t.Run(name, func(t *testing.T) {
+			path := t.TempDir()
+			synctest.Test(t, func(t *testing.T) { test(t, path, &engine{}) })
+		})
+	}
+	run("what starts is on disk before it starts, and what ends leaves nothing there", func(t *testing.T, path string, e *engine) {
+		e.starting = func(c supervisor.Container) {
+			for _, file := range []string{executionsFile, tasksFile, statusesFile, memoryFile} {
+				if data, err := os.ReadFile(filepath.Join(path, file)); err != nil || len(data) < 5 {
+					t.Errorf("container %s starts while %s holds %q, %v", c.ID, file, data, err)
+				}
+			}
+		}
+		b := start(t, path, e)
+		defer b.end()
+		b.observe(reading(1, task("a", job.Start)))
+		settle()
+		if n, _ := e.running(); n != 1 {
+			t.Fatalf("%d containers run after a deployment", n)
+		}
+		b.observe(reading(2))
+		settle()
+		if n, _ := e.running(); n != 0 {
+			t.Errorf("%d containers run after the end of the deployment", n)
+		}
+		if left, _ := openExecutions(b.dir); len(left) > 0 || len(b.statuses.snapshot()) > 0 {
+			t.Errorf("left: %d executions, %d statuses", len(left), len(b.statuses.snapshot()))
+		}
+	})
+	run("nothing starts or stops while nothing can be recorded", func(t *testing.T, path string, e *engine) {
+		b := start(t, path, e)
+		defer b.end()
+		b.observe(reading(1, task("a", job.Start)))
+		settle()
+		// A directory in the file's place cannot be replaced.
+		if err := os.Rename(filepath.Join(path, executionsFile), filepath.Join(path, "away")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(path, executionsFile, "x"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		b.observe(reading(3, task("b", job.Start)))
+		settle()
+		if n, id := e.running(); n != 1 || id != "c1" {
+			t.Fatalf("%d run, the last is %s: want c1 alone", n, id)
+		}
+		if err := os.RemoveAll(filepath.Join(path, executionsFile)); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if n, id := e.running(); n != 1 || id != "c2" {
+			t.Errorf("%d run, the last is %s: want c2 alone when recording works again", n, id)
+		}
+	})
+	run("a restart adopts, and an undeployment meanwhile is carried out", func(t *testing.T, path string, e *engine) {
+		b := start(t, path, e)
+		b.observe(reading(2, task("a", job.Start), task("b", job.Start)))
+		settle()
+		b.end()
+		if n, _ := e.running(); n != 2 {
+			t.Fatalf("%d containers run after the end of the agent", n)
+		}
+		b = start(t, path, e)
+		defer b.end()
+		settle()
+		if n, _ := e.running(); n != 2 || len(e.containers) != 2 || b.reaping {
+			t.Fatalf("%d of %d run without a reading, reaping %v", n, len(e.containers), b.reaping)
+		}
+		b.observe(reading(3, task("b", job.Start)))
+		settle()
+		if n, _ := e.running(); n != 1 || len(e.containers) != 2 {
+			t.Errorf("%d of %d run after the reading", n, len(e.containers))
+		}
+	})
+	run("damaged records stop nothing, however many", func(t *testing.T, path string, e *engine) {
+		b := start(t, path, e)
+		b.observe(reading(2, task("a", job.Start), task("b", job.Start)))
+		settle()
+		b.end()
+		for _, file := range []string{executionsFile, tasksFile, statusesFile} {
+			if err := os.WriteFile(filepath.Join(path, file), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b = start(t, path, e)
+		defer b.end()
+		settle()
+		if n, _ := e.running(); n != 2 {
+			t.Fatalf("%d run without a reading", n)
+		}
+		b.observe(reading(2, task("a", job.Start), task("b", job.Start)))
+		settle()
+		if n, _ := e.running(); n != 2 || len(e.containers) != 2 {
+			t.Errorf("%d of %d run", n, len(e.containers))
+		}
+	})
+	run("an emptied store stops nothing, and a stray that nobody asked for is ended", func(t *testing.T, path string, e *engine) {
+		b := start(t, path, e)
+		defer b.end()
+		b.observe(reading(1, task("a", job.Start)))
+		settle()
+		e.containers = append(e.containers, supervisor.Container{ID: "stray", Name: "helios-A-unwanted_1", Running: true})
+		b.observe(store.Tasks{Directory: store.Mark{Created: 99}})
+		settle()
+		if n, id := e.running(); n != 1 || id != "c1" {
+			t.Errorf("%d run, the last is %s", n, id)
+		}
+	})
+	run("a static port goes from one job to the next at once", func(t *testing.T, path string, e *engine) {
+		static := func(name string) job.Task {
+			k := task(name, job.Start)
+			k.Job.Ports = map[string]job.PortMapping{"p": {InternalPort: 80, ExternalPort: new(int32(8080)), Protocol: "tcp"}}
+			return k
+		}
+		b := start(t, path, e)
+		defer b.end()
+		b.observe(reading(1, static("a")))
+		settle()
+		b.observe(reading(3, static("b")))
+		settle()
+		status, known := b.statuses.last(testID("b"))
+		if n, _ := e.running(); n != 1 || !known || status.State != job.Running {
+			t.Errorf("%d run; the next one is %s (%s)", n, status.State, status.ContainerError)
+		}
+	})
+}
