@@ -329,7 +329,36 @@ func (s *stage) act(a clitest.Action) {
 			}
 			return a.State == nil && !deployed
 		})
+		s.awaitHistory(on, a)
 	}
+}
+
+// awaitHistory waits until the history has the event that was waited for, too: an agent writes it after the status.
+func (s *stage) awaitHistory(m *recordedMaster, a clitest.Action) {
+	s.t.Helper()
+	storetest.Eventually(s.t, inTime, func() error {
+		jobs, err := m.client.Jobs(s.t.Context(), a.Job, "")
+		if err != nil {
+			return err
+		}
+		for id := range jobs {
+			history, err := m.client.History(s.t.Context(), id)
+			if err != nil {
+				return err
+			}
+			last := job.State("")
+			for _, event := range history.Events {
+				if event.Host != nil && *event.Host == a.Host && event.Status != nil {
+					last = event.Status.State
+				}
+			}
+			ended := last == "" || last == job.Stopped || last == job.Exited || last == job.Failed
+			if a.State != nil && string(last) != *a.State || a.State == nil && !ended {
+				return fmt.Errorf("the last event of %s on %s is %s", id, a.Host, last)
+			}
+		}
+		return nil
+	})
 }
 
 // requests are those that the masters got since it was last asked.
