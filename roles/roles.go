@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -187,6 +188,13 @@ func untilSignal() (context.Context, func()) {
 	}
 }
 
+// stamped puts the time into a log line, to the millisecond.
+type stamped struct{}
+
+func (stamped) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str(zerolog.TimestampFieldName, time.Now().Format("2006-01-02T15:04:05.000Z07:00"))
+}
+
 // logger writes to stderr: for people on a terminal, JSON lines elsewhere (decisions 15).
 func logger(verbosity int) zerolog.Logger {
 	level := zerolog.InfoLevel
@@ -200,5 +208,5 @@ func logger(verbosity int) zerolog.Logger {
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		out = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""}
 	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger()
+	return zerolog.New(out).Level(level).Hook(stamped{})
 }

@@ -11,8 +11,11 @@ import (
 	"github.com/helios-go/helios/store/job"
 )
 
-// CreateJob adds a job (zookeeper §8.1). It returns job.ErrExists when there is a job of that name and version.
-// A base path that is missing is made.
+// statusReserve is room in bytes for what an agent adds to a status: its own environment, an error, names.
+const statusReserve = 64 << 10
+
+// CreateJob adds a job (zookeeper §8.1). It returns job.ErrExists when there is a job of that name and version,
+// and ErrTooLarge for one that no status could tell of. A base path that is missing is made.
 func (s *Store) CreateJob(ctx context.Context, j job.Job) error {
 	operation := uuid.NewString()
 	if err := s.createJob(ctx, j, operation); err != nil {
@@ -24,6 +27,11 @@ func (s *Store) CreateJob(ctx context.Context, j job.Job) error {
 func (s *Store) createJob(ctx context.Context, j job.Job, operation string) error {
 	if !legalName(j.ID.String()) {
 		return ErrName
+	}
+	// A status holds the job and its environment once more: one that could be stored but never told of is no use.
+	told := job.TaskStatus{Job: j, Env: j.Env, Ports: j.Ports, State: job.HealthChecking}
+	if len(document.Canonical(told.JSON())) > maxRequest-statusReserve {
+		return ErrTooLarge
 	}
 	if err := s.session.ensure(ctx, historyJob(j.ID)); err != nil {
 		return err

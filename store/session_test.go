@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,10 +216,14 @@ func TestTooLargeRequestIsRefusedWithoutLosingTheConnection(t *testing.T) {
 	s := open(t, Options{Servers: storetest.Start(t)})
 	must(t, s.RegisterHost(t.Context(), "h1", "id1"))
 	j := sample("web")
-	j.Env = map[string]string{"A": string(make([]byte, 2_000_000))}
-	if err := s.CreateJob(t.Context(), j); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("create job: %v", err)
+	// The second one could be stored itself; its status, which has the environment twice, could not.
+	for _, size := range []int{2_000_000, 500_000} {
+		j.Env = map[string]string{"A": strings.Repeat("x", size)}
+		if err := s.CreateJob(t.Context(), j); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("create job with %d bytes: %v", size, err)
+		}
 	}
+	j.Env = map[string]string{"A": strings.Repeat("x", 2_000_000)}
 	if err := s.PutLabels(t.Context(), "h1", j.Env); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("put labels: %v", err)
 	}
