@@ -22,7 +22,7 @@ const transcripts = "testdata/conformance.txt"
 // conformance is every case by its name.
 func conformance() map[string]func(*script) {
 	all := map[string]func(*script){}
-	for _, group := range []map[string]func(*script){nodeCases, frameCases, multiCases, sessionCases, watchCases, accessCases, clientCases} {
+	for _, group := range []map[string]func(*script){nodeCases, frameCases, multiCases, sessionCases, watchCases, accessCases, clientCases, greetingCases, matrixCases()} {
 		maps.Copy(all, group)
 	}
 	return all

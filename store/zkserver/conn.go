@@ -232,7 +232,11 @@ func (c *conn) handle(xid, kind int32, d *decoder) bool {
 		}
 		c.srv.pipeline.read(c, xid, kind, d)
 	case opReconfig:
-		return c.refuse(xid, codeReconfigOff)
+		return c.reconfigure(xid, d)
+	case opDeleteContainer: // the server's own
+		return c.refuse(xid, codeBadArguments)
+	case opSASL:
+		return c.sasl(xid, d)
 	default:
 		c.refuse(xid, codeUnimplemented)
 		return false
@@ -246,6 +250,27 @@ func (c *conn) refuse(xid int32, err code) bool {
 		return false
 	}
 	c.reply(xid, c.srv.pipeline.zxid(), err, nil)
+	return true
+}
+
+// reconfigure refuses as a server does where reconfiguration is switched off.
+func (c *conn) reconfigure(xid int32, d *decoder) bool {
+	d.buffer() // joining
+	d.buffer() // leaving
+	d.buffer() // members
+	d.int64()  // version
+	if d.bad {
+		return c.refuse(xid, codeMarshalling)
+	}
+	return c.refuse(xid, codeReconfigOff)
+}
+
+// sasl answers with no token, as a server does that has no SASL: the client goes on without.
+func (c *conn) sasl(xid int32, d *decoder) bool {
+	if token := d.buffer(); token == nil || !c.out.ready(true) {
+		return false
+	}
+	c.reply(xid, 0, codeOK, appendBuffer(nil, nil))
 	return true
 }
 
@@ -281,10 +306,7 @@ func (c *conn) write(xid int32, r *request) bool {
 func (c *conn) authenticate(xid int32, d *decoder) bool {
 	d.int32() // type
 	scheme, credential := d.string(), d.buffer()
-	if d.bad {
-		return c.refuse(xid, codeMarshalling)
-	}
-	if !c.out.ready(true) {
+	if d.bad || !c.out.ready(true) {
 		return false
 	}
 	ids := slices.Clone(c.ids)

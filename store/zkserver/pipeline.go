@@ -183,7 +183,7 @@ func (v *view) prepare(r *request) (effects []effect, ok bool) {
 	}
 	switch r.kind {
 	case opSync:
-		r.body = appendString(nil, r.ops[0].path)
+		r.body = appendBuffer(nil, r.ops[0].data)
 		return nil, false
 	case opOpenSession:
 		return []effect{{kind: effectOpenSession, owner: r.session, count: int32(r.open.timeout), password: r.open.password}}, true

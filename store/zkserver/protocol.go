@@ -25,6 +25,7 @@ const (
 	opMultiRead       int32 = 22
 	opAuth            int32 = 100
 	opSetWatches      int32 = 101
+	opSASL            int32 = 102
 	opGetEphemerals   int32 = 103
 	opCountChildren   int32 = 104
 	opSetWatches2     int32 = 105
@@ -113,7 +114,16 @@ type op struct {
 
 // decodeOp reads the operation of a kind that a multi may contain. data is a slice of the frame.
 func decodeOp(kind int32, d *decoder) op {
-	o := op{kind: kind, path: d.string()}
+	o := op{kind: kind}
+	switch kind {
+	case opSync: // of any path, null among them
+		o.data = d.buffer()
+		return o
+	case opCheck:
+		o.path = string(d.buffer())
+	default:
+		o.path = d.string()
+	}
 	switch kind {
 	case opCreate, opCreate2, opCreateContainer, opCreateTTL:
 		o.data, o.acl, o.flags = d.buffer(), decodeACLs(d), d.int32()
@@ -126,7 +136,6 @@ func decodeOp(kind int32, d *decoder) op {
 		o.data, o.version = d.buffer(), d.int32()
 	case opSetACL:
 		o.acl, o.version = decodeACLs(d), d.int32()
-	case opSync, opDeleteContainer:
 	}
 	return o
 }

@@ -39,7 +39,7 @@ func (p *pipeline) readBody(c *conn, kind int32, d *decoder) ([]byte, code) {
 		path, which := d.string(), watchKind(d.int32())
 		return nil, p.removeWatches(c, d, kind, path, which)
 	case opGetEphemerals:
-		prefix := d.string()
+		prefix := string(d.buffer())
 		list := p.tree.ephemeralsOf(c.session)
 		return appendStrings(nil, slices.DeleteFunc(list, func(path string) bool { return !strings.HasPrefix(path, prefix) })), codeOK
 	case opCountChildren:

@@ -22,7 +22,7 @@ const (
 	sync, ping, getChildren2, check, multi, create2, reconfig          = 9, 11, 12, 13, 14, 15, 16
 	checkWatches, removeWatches, createContainer, createTTL, multiRead = 17, 18, 19, 21, 22
 	auth, setWatches, getEphemerals, countChildren, setWatches2        = 100, 101, 103, 104, 105
-	addWatch, whoAmI, closeSession                                     = 106, 107, -11
+	addWatch, whoAmI, closeSession, sasl                               = 106, 107, -11, 102
 )
 
 var opNames = map[int]string{
@@ -32,6 +32,7 @@ var opNames = map[int]string{
 	createContainer: "createContainer", createTTL: "createTTL", multiRead: "multiRead", auth: "auth",
 	setWatches: "setWatches", getEphemerals: "getEphemerals", countChildren: "countChildren", setWatches2: "setWatches2",
 	addWatch: "addWatch", whoAmI: "whoAmI", closeSession: "closeSession",
+	sasl: "sasl",
 }
 
 // acl is one entry of an ACL list.
@@ -294,6 +295,8 @@ func (c *session) body(op int, d *reader) string {
 		return c.stat(d)
 	case getData:
 		return fmt.Sprintf(" %s%s", d.data(), c.stat(d))
+	case sasl:
+		return " " + d.data()
 	case getACL:
 		var list []string
 		for range d.int32() {
