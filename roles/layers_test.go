@@ -74,7 +74,7 @@ var owners = map[string]struct {
 	"github.com/moby/moby":                   {[]string{"supervisor/docker", "supervisor/dockertest"}, "all else sees Docker as supervisor.Engine"},
 	"github.com/containerd/errdefs":          {[]string{"supervisor/docker", "supervisor/dockertest"}, "Docker's errors become ours in its adapter"},
 	"github.com/google/go-containerregistry": {[]string{"supervisor/dockertest"}, "only tests have a registry"},
-	"github.com/go-zookeeper/zk":             {[]string{"store", "roles/fleettest"}, "the znode layout and the session are the store's"},
+	"github.com/go-zookeeper/zk":             {[]string{"store", "store/storetest", "roles/fleettest"}, "the znode layout and the session are the store's"},
 	"github.com/labstack/echo":               {[]string{"httpapi/server"}, "the wire types serve the client too"},
 	"github.com/urfave/cli":                  {[]string{"cliui", "roles"}, "options end where an Options struct begins"},
 	"charm.land/lipgloss":                    {[]string{"cliui/term"}, "only term knows terminals"},

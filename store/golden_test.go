@@ -1,20 +1,14 @@
 package store
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	diffs "github.com/google/go-cmp/cmp"
 
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/host"
@@ -22,86 +16,20 @@ import (
 	"github.com/helios-go/helios/store/storetest"
 )
 
-// recorded is a node of a recorded tree (testdata/golden/zookeeper/README.md).
-type recorded struct {
-	ACL       []string `json:"acl"`
-	Data      string   `json:"data"`
-	Ephemeral bool     `json:"ephemeral"`
-	Version   int32    `json:"version"`
-}
-
-func golden(t *testing.T, step string) map[string]recorded {
+// golden is the recorded tree after a step.
+func golden(t testing.TB, step string) storetest.Tree {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "testdata", "golden", "zookeeper", "plain", step+".json"))
-	must(t, err)
-	tree := make(map[string]recorded)
-	must(t, json.Unmarshal(data, &tree))
-	return tree
+	return storetest.RecordedTree(t, filepath.Join("..", "testdata", "golden", "zookeeper", "plain", step+".json"))
 }
 
-// dump reads the whole tree, without ZooKeeper's own.
-func dump(t *testing.T, s *Store) map[string]recorded {
+// dump reads the tree as it is.
+func dump(t testing.TB, s *Store) storetest.Tree {
 	t.Helper()
-	tree := make(map[string]recorded)
-	var visit func(path string)
-	visit = func(path string) {
-		at := cmp.Or(s.session.chroot+path, "/")
-		data, stat, err := s.session.conn.Get(at)
-		must(t, err)
-		acl, _, err := s.session.conn.GetACL(at)
-		must(t, err)
-		n := recorded{Data: string(data), Ephemeral: stat.EphemeralOwner != 0, Version: stat.Version}
-		for _, entry := range acl {
-			n.ACL = append(n.ACL, fmt.Sprintf("%s:%s:%s", entry.Scheme, entry.ID, letters(entry.Perms)))
-		}
-		if data == nil {
-			n.Data = "null"
-		}
-		tree[cmp.Or(path, "/")] = n
-		names, _, err := s.session.conn.Children(at)
-		must(t, err)
-		for _, name := range names {
-			if child := path + "/" + name; child != "/zookeeper" {
-				visit(child)
-			}
-		}
-	}
-	visit("")
-	return tree
-}
-
-func letters(perms int32) string {
-	var text strings.Builder
-	for _, p := range []struct {
-		bit    int32
-		letter string
-	}{{4, "c"}, {8, "d"}, {1, "r"}, {2, "w"}, {16, "a"}} {
-		if perms&p.bit != 0 {
-			text.WriteString(p.letter)
-		}
-	}
-	return text.String()
-}
-
-var uuidPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-
-// scrub replaces what no two runs have in common, and what differs on purpose: directories are empty in ours (Q1).
-func scrub(tree map[string]recorded) map[string]recorded {
-	scrubbed := make(map[string]recorded, len(tree))
-	for path, n := range tree {
-		if n.Data == "127.0.0.1" || path == configJobs {
-			n.Data = uuidPattern.ReplaceAllString(strings.TrimPrefix(n.Data, "127.0.0.1"), "UUID")
-		}
-		if strings.HasPrefix(path, "/status/") {
-			n.Version = 0
-		}
-		scrubbed[uuidPattern.ReplaceAllString(path, "UUID")] = n
-	}
-	return scrubbed
+	return storetest.ReadTree(t, s.session.conn, s.session.chroot)
 }
 
 // in decodes a document of a recorded tree.
-func in[T any](t *testing.T, tree map[string]recorded, path string, form func(*T) document.Value) T {
+func in[T any](t *testing.T, tree storetest.Tree, path string, form func(*T) document.Value) T {
 	t.Helper()
 	n, ok := tree[path]
 	if !ok {
@@ -121,7 +49,7 @@ type replay struct {
 	store *Store
 }
 
-func (r replay) register(tree map[string]recorded, name, id string) {
+func (r replay) register(tree storetest.Tree, name, id string) {
 	ctx := r.Context()
 	_, err := r.store.RegisterAgent(ctx, Registering{Host: name, ID: id, TTL: 10 * time.Minute})
 	must(r, err)
@@ -138,7 +66,7 @@ func (r replay) register(tree map[string]recorded, name, id string) {
 	})
 }
 
-func (r replay) create(tree map[string]recorded, names ...string) {
+func (r replay) create(tree storetest.Tree, names ...string) {
 	for _, name := range names {
 		id := r.find(tree, name)
 		must(r, r.store.CreateJob(r.Context(), in(r.T, tree, configJob(id), (*job.Job).JSON)))
@@ -146,7 +74,7 @@ func (r replay) create(tree map[string]recorded, names ...string) {
 }
 
 // find is the id of the recorded job of that name and version.
-func (r replay) find(tree map[string]recorded, name string) job.ID {
+func (r replay) find(tree storetest.Tree, name string) job.ID {
 	r.Helper()
 	for path := range tree {
 		if text, ok := strings.CutPrefix(path, configJobs+"/"); ok && strings.HasPrefix(text, name+":") && !strings.Contains(text, "/") {
@@ -164,7 +92,7 @@ func (r replay) deploy(hostName string, id job.ID, goal job.Goal, token string) 
 }
 
 // follow writes the statuses and the history that the recorded agent had written until the step.
-func (r replay) follow(tree map[string]recorded, hostName string, id job.ID) {
+func (r replay) follow(tree storetest.Tree, hostName string, id job.ID) {
 	ctx := r.Context()
 	prefix := historyEvents(id, hostName) + "/"
 	for _, path := range slices.Sorted(maps.Keys(tree)) {
@@ -185,10 +113,10 @@ func TestTreeEqualsTheRecordedOneAfterEachStep(t *testing.T) {
 	const master, host1, host2 = "master1.example.com", "host1.example.com", "host2.example.com"
 	steps := []struct {
 		name string
-		do   func(r replay, tree map[string]recorded)
+		do   func(r replay, tree storetest.Tree)
 	}{
-		{"01-empty", func(replay, map[string]recorded) {}},
-		{"02-master-start", func(r replay, _ map[string]recorded) {
+		{"01-empty", func(replay, storetest.Tree) {}},
+		{"02-master-start", func(r replay, _ storetest.Tree) {
 			background(r, func(ctx context.Context) error { return r.store.KeepMaster(ctx, master) })
 			storetest.Eventually(r, 10*time.Second, func() error {
 				masters, err := r.store.Masters(r.Context())
@@ -198,34 +126,34 @@ func TestTreeEqualsTheRecordedOneAfterEachStep(t *testing.T) {
 				return err
 			})
 		}},
-		{"03-agent1-registered", func(r replay, tree map[string]recorded) { r.register(tree, host1, "agentid1") }},
-		{"04-agent2-registered", func(r replay, tree map[string]recorded) { r.register(tree, host2, "agentid2") }},
-		{"05-job-create", func(r replay, tree map[string]recorded) { r.create(tree, "app:1") }},
-		{"06-more-jobs", func(r replay, tree map[string]recorded) { r.create(tree, "app:2", "bad:1", "tok:1") }},
-		{"07-deployed-no-start", func(r replay, tree map[string]recorded) {
+		{"03-agent1-registered", func(r replay, tree storetest.Tree) { r.register(tree, host1, "agentid1") }},
+		{"04-agent2-registered", func(r replay, tree storetest.Tree) { r.register(tree, host2, "agentid2") }},
+		{"05-job-create", func(r replay, tree storetest.Tree) { r.create(tree, "app:1") }},
+		{"06-more-jobs", func(r replay, tree storetest.Tree) { r.create(tree, "app:2", "bad:1", "tok:1") }},
+		{"07-deployed-no-start", func(r replay, tree storetest.Tree) {
 			r.deploy(host1, r.find(tree, "app:1"), job.Stop, "")
 		}},
-		{"08-running", func(r replay, tree map[string]recorded) {
+		{"08-running", func(r replay, tree storetest.Tree) {
 			must(r, r.store.SetGoal(r.Context(), host1, r.find(tree, "app:1"), job.Start, ""))
 			r.follow(tree, host1, r.find(tree, "app:1"))
 		}},
-		{"09-stopped", func(r replay, tree map[string]recorded) {
+		{"09-stopped", func(r replay, tree storetest.Tree) {
 			must(r, r.store.SetGoal(r.Context(), host1, r.find(tree, "app:1"), job.Stop, ""))
 			r.follow(tree, host1, r.find(tree, "app:1"))
 		}},
-		{"10-started-again", func(r replay, tree map[string]recorded) {
+		{"10-started-again", func(r replay, tree storetest.Tree) {
 			must(r, r.store.SetGoal(r.Context(), host1, r.find(tree, "app:1"), job.Start, ""))
 			r.follow(tree, host1, r.find(tree, "app:1"))
 		}},
-		{"11-undeployed", func(r replay, tree map[string]recorded) {
+		{"11-undeployed", func(r replay, tree storetest.Tree) {
 			_, err := r.store.Undeploy(r.Context(), host1, r.find(tree, "app:1"), "")
 			must(r, err)
 			r.follow(tree, host1, r.find(tree, "app:1"))
 		}},
-		{"12-job-removed", func(r replay, _ map[string]recorded) {
+		{"12-job-removed", func(r replay, _ storetest.Tree) {
 			must(r, r.store.RemoveJob(r.Context(), r.find(golden(r.T, "11-undeployed"), "app:1"), ""))
 		}},
-		{"13-deployed-token", func(r replay, tree map[string]recorded) {
+		{"13-deployed-token", func(r replay, tree storetest.Tree) {
 			id := r.find(tree, "tok:1")
 			token := in(r.T, tree, configJob(id), (*job.Job).JSON).Token
 			r.deploy(host2, id, job.Start, token)
@@ -237,7 +165,7 @@ func TestTreeEqualsTheRecordedOneAfterEachStep(t *testing.T) {
 		for _, step := range steps {
 			tree := golden(t, step.name)
 			step.do(r, tree)
-			if diff := diffs.Diff(scrub(tree), scrub(dump(t, r.store))); diff != "" {
+			if diff := tree.Diff(dump(t, r.store), storetest.Rewritten); diff != "" {
 				t.Fatalf("after %s (- recorded, + ours):\n%s", step.name, diff)
 			}
 		}

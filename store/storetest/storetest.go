@@ -1,6 +1,6 @@
 // Package storetest gives tests a coordination service: the embedded server (Start), a real Apache ZooKeeper (ZooKeeper,
-// StartEnsemble), a proxy that cuts and stalls links (Proxy), and one way to wait for effects (Eventually). It is for
-// tests only and knows nothing of Helios' nodes.
+// StartEnsemble), a proxy that cuts and stalls links (Proxy), one way to wait for effects (Eventually), and trees to
+// compare with recorded ones (Tree). It is for tests only. Of Helios' nodes it knows what is volatile in a recording.
 package storetest
 
 import (
