@@ -117,9 +117,6 @@ func (d daemon) warnOfIdle(flags *cli.Context, log zerolog.Logger) {
 	if d.name == "agent" && flags.Bool("no-zk-registration") {
 		without = append(without, "--no-zk-registration")
 	}
-	if _, set := os.LookupEnv("CONTAINER_STATS"); set && d.name != "master" {
-		without = append(without, "CONTAINER_STATS")
-	}
 	if len(without) > 0 {
 		log.Warn().Strs("options", without).Msg("options have no effect in this version")
 	}

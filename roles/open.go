@@ -160,7 +160,9 @@ func agentOptions(flags *cli.Context) (agent.Options, error) {
 		Endpoint:         cmp.Or(flags.String("docker"), os.Getenv("DOCKER_HOST")),
 		CertPath:         cmp.Or(flags.String("docker-cert-path"), os.Getenv("DOCKER_CERT_PATH")),
 		SyslogRedirectTo: flags.String("syslog-redirect-to"),
+		ClientConfig:     dockerConfig(),
 	}
+	_, opts.Docker.LogStats = os.LookupEnv("CONTAINER_STATS")
 	if opts.Docker.Poll, err = pollEvery(os.Getenv("HELIOS_WAIT_INSPECT_INTERVAL_MILLIS")); err != nil {
 		return opts, err
 	}
@@ -172,6 +174,19 @@ func agentOptions(flags *cli.Context) (agent.Options, error) {
 	}
 	opts.Docker.ExtraHosts, err = extraHosts(flags.StringSlice("add-host"))
 	return opts, err
+}
+
+// dockerConfig is where Docker's client keeps its configuration, with the credentials for registries.
+func dockerConfig() string {
+	dir := os.Getenv("DOCKER_CONFIG")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(home, ".docker")
+	}
+	return filepath.Join(dir, "config.json")
 }
 
 func storeOptions(flags *cli.Context) (store.Options, error) {

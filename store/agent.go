@@ -58,6 +58,8 @@ type Registering struct {
 	TTL time.Duration
 	// Known is the newest registration; nil for one that never was, or that a person wants renewed.
 	Known *Registration
+	// TakingOver, if set, is told the id of the agent whose name is about to be taken over; after an error it is not.
+	TakingOver func(id string) error
 }
 
 // RegisterAgent makes one attempt to register an agent (zookeeper §7.3). It changes nothing when the agent's id is
@@ -109,6 +111,11 @@ func (s *Store) claim(ctx context.Context, wish Registering) error {
 	if info != nil {
 		if silent := time.Since(time.UnixMilli(info.Mtime)); silent < wish.TTL {
 			return &OtherAgentError{Host: wish.Host, ID: strings.TrimSpace(string(id.data)), Expires: wish.TTL - silent}
+		}
+	}
+	if wish.TakingOver != nil {
+		if err := wish.TakingOver(strings.TrimSpace(string(id.data))); err != nil {
+			return err
 		}
 	}
 	if err := s.takeOver(ctx, wish); err != nil {

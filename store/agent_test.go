@@ -82,9 +82,22 @@ func TestAgentTakesOverFromOneThatIsSilent(t *testing.T) {
 			must(t, s.AppendHistory(t.Context(), "h1", 1, job.TaskStatus{Job: j, State: job.Running}))
 			before, err := s.session.stat(t.Context(), configHostJob("h1", j.ID.String()))
 			must(t, err)
-			_, err = s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", TTL: prepare.ttl})
+			former, err := s.session.get(t.Context(), configHostID("h1"))
+			must(t, err)
+			full := errors.New("no room to remember the former agent")
+			wish := Registering{Host: "h1", ID: "1234", TTL: prepare.ttl, TakingOver: func(string) error { return full }}
+			if _, err = s.RegisterAgent(t.Context(), wish); !errors.Is(err, full) {
+				t.Errorf("got %v", err)
+			}
+			wantID(t, s, "h1", string(former.data))
+			told := ""
+			wish.TakingOver = func(id string) error { told = id; return nil }
+			_, err = s.RegisterAgent(t.Context(), wish)
 			must(t, err)
 			wantID(t, s, "h1", "1234")
+			if told != strings.TrimSpace(string(former.data)) {
+				t.Errorf("told that %q is taken over from, want %q", told, former.data)
+			}
 			if after, err := s.session.stat(t.Context(), configHostJob("h1", j.ID.String())); err != nil || *after != *before {
 				t.Errorf("the deployment changed: %+v, %v", after, err)
 			}

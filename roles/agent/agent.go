@@ -75,6 +75,7 @@ type Agent struct {
 	prober     *health.Prober
 	statuses   *statuses
 	history    *history
+	memory     *memory
 	reconciler *reconciler
 	registrar  *registrar
 	publisher  *publisher
@@ -129,11 +130,10 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	if a.id, err = a.dir.agentID(a.opts.ID); err != nil {
 		return err
 	}
-	memory, err := openMemory(a.dir)
-	if err != nil {
+	if a.memory, err = openMemory(a.dir); err != nil {
 		return err
 	}
-	wishes, err := openWishes(a.dir, memory.remembered)
+	wishes, err := openWishes(a.dir, a.memory.remembered)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 		return err
 	}
 	a.reconciler = &reconciler{
-		dir: a.dir, host: a.opts.Name, ports: ports, statuses: a.statuses, memory: memory, log: a.log,
+		dir: a.dir, host: a.opts.Name, id: a.id, ports: ports, statuses: a.statuses, memory: a.memory, log: a.log,
 		supervise: a.supervise, report: a.report,
 		passed: func(known bool) {
 			if known {
@@ -172,7 +172,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	}
 	a.registrar = &registrar{
 		store: a.store, host: a.opts.Name, id: a.id, ttl: *a.opts.TTL, log: a.log,
-		memory: memory, duties: a.duties(),
+		memory: a.memory, duties: a.duties(),
 	}
 	a.server, err = server.NewAgent(server.AgentOptions{
 		Addr: a.opts.Addr, AdminAddr: a.opts.AdminAddr,
@@ -252,7 +252,8 @@ func (a *Agent) serve(ctx context.Context) error {
 func (a *Agent) supervise(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 	opts := supervisor.Options{
 		Engine: counted{a.engine, a.attempts}, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
-		Host: a.opts.Name, Agent: a.id, Env: a.opts.Env, Report: a.report, Probe: a.probe, Logger: a.log,
+		Host: a.opts.Name, Agent: a.id, Former: a.memory.former(), Env: a.opts.Env,
+		Report: a.report, Probe: a.probe, Logger: a.log,
 	}
 	if a.opts.Registrar != nil {
 		opts.Announce = a.announce

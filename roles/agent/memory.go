@@ -2,6 +2,7 @@ package agent
 
 import (
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/helios-go/helios/store"
@@ -19,6 +20,7 @@ type remembered struct {
 	Tasks      *store.Mark         // the task directory at the last reading that was followed
 	Doubted    map[job.ID]job.Goal // see wishes
 	Unreadable []string            // names of unreadable tasks at that reading
+	Former     []string            // ids of the agents whose host name was taken over, the newest last
 }
 
 // memory keeps what is remembered in its file.
@@ -43,6 +45,7 @@ func (m *remembered) JSON() document.Value {
 		document.Member{Name: "tasks", Value: document.Optional(&m.Tasks, markJSON)},
 		document.Member{Name: "doubted", Value: document.Map(&m.Doubted, job.IDKeys, goal)},
 		document.Member{Name: "unreadable", Value: document.Texts(&m.Unreadable)},
+		document.Member{Name: "former", Value: document.Texts(&m.Former)},
 	)
 }
 
@@ -57,6 +60,20 @@ func openMemory(dir *stateDir) (*memory, error) {
 		m.remembered = r
 		return nil
 	})
+}
+
+// takeOver remembers an agent whose containers are this one's from now on: the tasks it ran may run on in them (Q51).
+func (m *memory) takeOver(id string) error {
+	return m.change(func(r *remembered) {
+		r.Former = append(slices.DeleteFunc(slices.Clone(r.Former), func(other string) bool { return other == id }), id)
+	})
+}
+
+// former are the ids of the agents whose host name was taken over.
+func (m *memory) former() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Former
 }
 
 // change alters what is remembered, and returns when that is on disk.

@@ -91,7 +91,7 @@ func (r *registrar) hold(ctx context.Context) error {
 
 // wish says what is remembered, so that a host that was deregistered is told from a store that was emptied.
 func (r *registrar) wish() store.Registering {
-	wish := store.Registering{Host: r.host, ID: r.id, TTL: r.ttl}
+	wish := store.Registering{Host: r.host, ID: r.id, TTL: r.ttl, TakingOver: r.memory.takeOver}
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
 	if hosts := r.memory.Hosts; hosts != nil {

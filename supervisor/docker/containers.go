@@ -1,7 +1,9 @@
 package docker
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -176,6 +178,9 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 
 // Stop has the daemon send SIGTERM, and SIGKILL after so many seconds.
 func (e *Engine) Stop(ctx context.Context, id string, seconds int) error {
+	if e.opts.LogStats {
+		e.logStats(ctx, id)
+	}
 	limit := time.Duration(0)
 	if seconds >= 0 {
 		limit = time.Duration(seconds)*time.Second + patience
@@ -188,6 +193,26 @@ func (e *Engine) Stop(ctx context.Context, id string, seconds int) error {
 		return nil
 	}
 	return err
+}
+
+// logStats logs one sample of what a container uses, as the daemon has it.
+func (e *Engine) logStats(ctx context.Context, id string) {
+	const limit = 64 << 10
+	var sample []byte
+	err := e.ask(ctx, connecting, func(ctx context.Context, cli *client.Client) error {
+		stats, err := cli.ContainerStats(ctx, id, client.ContainerStatsOptions{})
+		if err != nil {
+			return err
+		}
+		defer stats.Body.Close()
+		sample, err = io.ReadAll(io.LimitReader(stats.Body, limit))
+		return err
+	})
+	if err != nil || !json.Valid(sample) {
+		e.log.Warn().Err(err).Str("container", id).Msg("docker gives no stats of a container that is stopped")
+		return
+	}
+	e.log.Info().Str("container", id).RawJSON("stats", bytes.TrimSpace(sample)).Msg("container before it is stopped")
 }
 
 // Kill sends SIGKILL.

@@ -59,6 +59,9 @@ type Options struct {
 	ExtraHosts       []string
 	SyslogRedirectTo string
 
+	// LogStats logs what a container uses just before it is stopped.
+	LogStats bool
+
 	Logger zerolog.Logger
 }
 
@@ -68,6 +71,7 @@ type Engine struct {
 	endpoint Endpoint
 	log      zerolog.Logger
 	silence  time.Duration // the constant, but for tests
+	pulls    pulls
 
 	mu        sync.Mutex // guards what follows
 	connected *client.Client

@@ -17,15 +17,11 @@ import (
 // Pull fetches an image, the tag "latest" if it names none. If that fails and the image is there, it is used as it is:
 // a registry that is away does not keep a container from being restarted.
 func (e *Engine) Pull(ctx context.Context, image string) error {
-	pullErr := e.pull(ctx, image)
+	pullErr := e.pulls.share(ctx, image, e.pull)
 	if pullErr == nil || ctx.Err() != nil {
 		return pullErr
 	}
-	err := e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) error {
-		_, err := cli.ImageInspect(ctx, image)
-		return err
-	})
-	switch {
+	switch err := e.look(ctx, image); {
 	case err == nil:
 		e.log.Warn().Str("image", image).Err(pullErr).Msg("image was not pulled, the local one is used")
 		return nil
@@ -38,8 +34,35 @@ func (e *Engine) Pull(ctx context.Context, image string) error {
 	}
 }
 
-// pull reads the daemon's progress to its end. The daemon answers 200 first and reports what fails in the stream.
+// look tells whether the daemon has an image.
+func (e *Engine) look(ctx context.Context, image string) error {
+	return e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) error {
+		_, err := cli.ImageInspect(ctx, image)
+		return err
+	})
+}
+
+// pull waits for its turn. An image that is there does not wait long: it is used as it is.
 func (e *Engine) pull(ctx context.Context, image string) error {
+	turn := e.pulls.turns(image)
+	impatient, cancel := context.WithTimeout(ctx, e.silence)
+	err := turn.Acquire(impatient, 1)
+	cancel()
+	if err != nil && ctx.Err() == nil {
+		if e.look(ctx, image) == nil {
+			return fmt.Errorf("waited %s for other pulls from its registry", e.silence)
+		}
+		err = turn.Acquire(ctx, 1)
+	}
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	defer turn.Release(1)
+	return e.transfer(ctx, image)
+}
+
+// transfer reads the daemon's progress to its end. The daemon answers 200 first and reports what fails in the stream.
+func (e *Engine) transfer(ctx context.Context, image string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(e.silence, func() { cancel(fmt.Errorf("no word from docker for %s", e.silence)) })
