@@ -2,7 +2,7 @@
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test e2e lint fuzz bench clean
+.PHONY: build demo test e2e lint fuzz crash bench clean
 
 build: # ./helios, one static binary; make build VERSION=1.2.3 sets the version it reports
 	@.ci/build
@@ -26,8 +26,11 @@ lint: # format, vet, modules, staticcheck, layout
 fuzz: # every fuzz target for FUZZTIME (10s)
 	@.ci/fuzz
 
-bench: # the speed bars, beside Docker alone, and every benchmark
-	@.ci/setup docker
+crash: # the embedded server killed under load, a hundred times
+	@go test -count=1 -run Killed -v ./store/zkserver -zk.rounds 100
+
+bench: # the speed bars, beside Docker alone and ZooKeeper, and every benchmark
+	@.ci/setup test
 	@go test -run '^$$' -bench . -benchmem ./...
 
 clean: # what the other targets made

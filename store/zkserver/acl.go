@@ -15,6 +15,9 @@ type ACL struct {
 	ID     string
 }
 
+// size is what an entry takes in the log.
+func (a ACL) size() int { return 12 + len(a.Scheme) + len(a.ID) }
+
 // identity is what a connection has proved to be.
 type identity struct{ scheme, id string }
 
@@ -45,7 +48,8 @@ func appendACLs(b []byte, acl []ACL) []byte {
 }
 
 // resolveACLs is the list as it is stored: without duplicates and with the scheme auth replaced by the digests that the
-// caller has proved. An empty list and unknown or malformed identities are refused.
+// caller has proved. An empty list, one that this makes longer than a frame, and unknown or malformed identities are
+// refused.
 func resolveACLs(acl []ACL, ids []identity) ([]ACL, code) {
 	if len(acl) == 0 {
 		return nil, codeInvalidACL
@@ -53,20 +57,27 @@ func resolveACLs(acl []ACL, ids []identity) ([]ACL, code) {
 	if slices.Equal(acl, openACL) {
 		return openACL, codeOK
 	}
-	var list, seen []ACL
+	var list []ACL
+	seen := make(map[ACL]struct{}, len(acl))
+	size := 0
 	for _, a := range acl {
-		if slices.Contains(seen, a) {
+		if _, again := seen[a]; again {
 			continue
 		}
-		seen = append(seen, a)
+		seen[a] = struct{}{}
+		if size > frameLimit {
+			return nil, codeInvalidACL
+		}
 		switch {
 		case a.Scheme == "world" && a.ID == "anyone", a.Scheme == "digest" && validDigest(a.ID), a.Scheme == "ip" && validIP(a.ID):
 			list = append(list, a)
+			size += a.size()
 		case a.Scheme == "auth":
 			before := len(list)
 			for _, id := range ids {
 				if id.scheme == "digest" {
 					list = append(list, ACL{a.Perms, id.scheme, id.id})
+					size += list[len(list)-1].size()
 				}
 			}
 			if len(list) == before {

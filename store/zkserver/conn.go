@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 	frameLimit = 1<<20 - 1
 	// helloLimit is the longest frame before there is a session.
 	helloLimit = 4096
+	// identityLimit is how many bytes of identities a connection may prove.
+	identityLimit = 16 << 10
 	// silenceLimit is how long a connection may stay without a session.
 	silenceLimit = 10 * time.Second
 )
@@ -27,6 +30,10 @@ type conn struct {
 	nc  net.Conn
 	in  *bufio.Reader
 	out *outbox
+
+	addr    netip.Addr // the client's; zero where it has none
+	since   time.Time
+	settled atomic.Bool // it has a session
 
 	// Of the reading goroutine alone, after the session is there.
 	frame   []byte
@@ -43,15 +50,16 @@ type conn struct {
 
 // serve talks to one client until the connection ends.
 func (s *Server) serve(nc net.Conn) {
-	c := &conn{srv: s, nc: nc, in: bufio.NewReaderSize(nc, 4096), out: newOutbox(nc)}
+	c := &conn{srv: s, nc: nc, in: bufio.NewReaderSize(nc, 4096), out: newOutbox(nc, &s.waiting), since: time.Now()}
+	if host, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
+		c.addr = host.Addr().Unmap()
+		c.ids = []identity{{"ip", c.addr.String()}}
+	}
 	if !s.register(c) {
 		nc.Close()
 		return
 	}
 	defer s.unregister(c)
-	if host, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
-		c.ids = []identity{{"ip", host.Addr().Unmap().String()}}
-	}
 	var sender sync.WaitGroup
 	sender.Go(c.out.run)
 	c.converse()
@@ -69,6 +77,7 @@ func (c *conn) converse() {
 	if !c.hello() {
 		return
 	}
+	c.settled.Store(true)
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
 		return
 	}
@@ -323,7 +332,16 @@ func (c *conn) authenticate(xid int32, d *decoder) bool {
 		return false
 	}
 	slices.SortFunc(ids, compareIdentities)
-	c.ids = slices.Compact(ids)
+	ids = slices.Compact(ids)
+	total := 0
+	for _, id := range ids {
+		total += len(id.scheme) + len(id.id)
+	}
+	if total > identityLimit {
+		c.reply(xid, 0, codeAuthFailed, nil)
+		return false
+	}
+	c.ids = ids
 	c.reply(xid, 0, codeOK, nil)
 	return true
 }

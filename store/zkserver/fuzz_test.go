@@ -41,6 +41,29 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
+// FuzzConnect sends arbitrary bytes as the first of a connection.
+func FuzzConnect(f *testing.F) {
+	f.Add(hello(10 * time.Second))
+	f.Add(append(hello(0), request32(1, opPing, nil)...))
+	for _, word := range []string{"ruok", "srvr", "stat", "mntr", "envi", "isro", "dump", "GET / HTTP/1.1\r\n"} {
+		f.Add([]byte(word))
+	}
+	r := start(f, Options{})
+	other := client(f, r)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		nc := must(r.Dial("", "", time.Minute))
+		defer nc.Close()
+		drained := make(chan struct{})
+		go func() { _, _ = io.Copy(io.Discard, nc); close(drained) }() // until the end, whatever that is
+		_, _ = nc.Write(b)                                             // the server may close at any byte
+		nc.Close()
+		<-drained
+		if _, _, err := other.Exists("/"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // FuzzTransaction decodes arbitrary log content and applies it.
 func FuzzTransaction(f *testing.F) {
 	f.Add(appendTxn(nil, txn{zxid: 1, time: 2, effects: []effect{
@@ -104,7 +127,17 @@ func FuzzLog(f *testing.F) {
 	f.Add(must(os.ReadFile(path)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := copyDir(t, dir, path, b)
+		report, checkErr := Check(d)
 		tr, err := reopen(d)
+		if (err != nil) != (checkErr != nil || report.Damage != nil) {
+			t.Fatalf("a start says %v, the check %v, %v", err, checkErr, report.Damage)
+		}
+		if err != nil && report.Cut != nil {
+			report.Cut.perform(t)
+			if _, err := reopen(d); err != nil {
+				t.Fatalf("after the cut %+v: %v", report.Cut, err)
+			}
+		}
 		if err != nil {
 			return
 		}

@@ -28,6 +28,7 @@ const (
 	entryHeader   = 24
 	repairPause   = time.Second
 	segmentSuffix = ".wal"
+	segmentLimit  = 1 << 30 // bytes of log in one file, about; the library's format ends at 4 GB
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

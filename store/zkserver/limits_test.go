@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,7 +182,7 @@ func TestClientThatLetsEventsPileUpIsGivenUp(t *testing.T) {
 	t.Parallel()
 	server, peer := net.Pipe()
 	defer peer.Close()
-	o := newOutbox(server)
+	o := newOutbox(server, new(atomic.Int64))
 	frame := make([]byte, 1<<20)
 	for range outboxLimit/len(frame) + 1 {
 		o.event(frame)
@@ -197,7 +198,7 @@ func TestClientThatLetsEventsPileUpIsGivenUp(t *testing.T) {
 func TestAnnouncedFrameTakesNoMemoryBeforeItArrives(t *testing.T) {
 	t.Parallel()
 	server, peer := net.Pipe()
-	c := &conn{nc: server, in: bufio.NewReader(server), out: newOutbox(server)}
+	c := &conn{nc: server, in: bufio.NewReader(server), out: newOutbox(server, new(atomic.Int64))}
 	go func() {
 		must(peer.Write(binary.BigEndian.AppendUint32(nil, frameLimit)))
 		must(peer.Write(bytes.Repeat([]byte("x"), 10000)))
@@ -292,7 +293,7 @@ func TestClientWithTooManyWatchesIsGivenUp(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
 	w := newWatches()
-	c := &conn{nc: server, out: newOutbox(server)}
+	c := &conn{nc: server, out: newOutbox(server, new(atomic.Int64))}
 	long := "/" + strings.Repeat("x", 1<<20)
 	for i := range watchLimit>>20 + 1 {
 		w.add(c, fmt.Sprint(long, i), watchData)

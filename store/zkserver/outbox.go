@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 )
 
 const (
-	outboxRoom  = 1 << 20  // replies waiting to be sent before the connection's requests are read no further
-	outboxLimit = 32 << 20 // waiting bytes at which a client that does not read is given up
-	writesLimit = 1000     // writes of one connection on their way through the pipeline
-	spareLimit  = 64 << 10 // bytes of a buffer that is kept for later
+	outboxRoom  = 1 << 20   // replies waiting to be sent before the connection's requests are read no further
+	outboxTotal = 256 << 20 // waiting bytes of all clients at which those that have much are given up
+	outboxLimit = 32 << 20  // waiting bytes at which a client that does not read is given up
+	writesLimit = 1000      // writes of one connection on their way through the pipeline
+	spareLimit  = 64 << 10  // bytes of a buffer that is kept for later
 	writeStall  = 30 * time.Second
 )
 
@@ -23,6 +25,7 @@ const (
 type outbox struct {
 	nc      net.Conn
 	socket  syscall.RawConn // nil where nc is no socket
+	waiting *atomic.Int64   // bytes in all outboxes of the server, this one among them
 	mu      sync.Mutex      // guards the fields below
 	filled  *sync.Cond      // there is something to send, or an end
 	drained *sync.Cond      // there is room, or a write is done, or an end
@@ -33,8 +36,8 @@ type outbox struct {
 	closed  bool
 }
 
-func newOutbox(nc net.Conn) *outbox {
-	o := &outbox{nc: nc}
+func newOutbox(nc net.Conn, waiting *atomic.Int64) *outbox {
+	o := &outbox{nc: nc, waiting: waiting}
 	o.filled, o.drained = sync.NewCond(&o.mu), sync.NewCond(&o.mu)
 	if c, ok := nc.(syscall.Conn); ok {
 		if socket, err := c.SyscallConn(); err == nil {
@@ -81,7 +84,9 @@ func (o *outbox) queue(build func([]byte) []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.closed && !o.ending {
+		before := len(o.buf)
 		o.buf = appendFrame(o.buf, build)
+		o.waiting.Add(int64(len(o.buf) - before))
 	}
 }
 
@@ -108,8 +113,9 @@ func (o *outbox) flush() {
 func (o *outbox) writeOnce(fd uintptr) bool {
 	n, err := unix.Write(int(fd), o.buf)
 	if err == nil || errors.Is(err, unix.EAGAIN) {
-		rest := copy(o.buf, o.buf[max(n, 0):])
-		o.buf = o.buf[:rest]
+		n = max(n, 0)
+		o.waiting.Add(int64(-n))
+		o.buf = o.buf[:copy(o.buf, o.buf[n:])]
 	}
 	return true
 }
@@ -122,13 +128,14 @@ func (o *outbox) raw(b []byte) int {
 		return 0
 	}
 	o.buf = append(o.buf, b...)
+	o.waiting.Add(int64(len(b)))
 	o.filled.Signal()
 	return len(o.buf)
 }
 
 // event queues a watch event. A client that lets them pile up is given up: it comes back and sets its watches again.
 func (o *outbox) event(frame []byte) {
-	if o.raw(frame) > outboxLimit {
+	if n := o.raw(frame); n > outboxLimit || n > outboxRoom && o.waiting.Load() > outboxTotal {
 		o.close()
 	}
 }
@@ -146,6 +153,7 @@ func (o *outbox) end() {
 func (o *outbox) close() {
 	o.mu.Lock()
 	o.closed = true
+	o.waiting.Add(int64(-len(o.buf)))
 	o.buf = nil
 	o.mu.Unlock()
 	o.filled.Signal()
@@ -172,10 +180,10 @@ func (o *outbox) run() {
 		o.mu.Unlock()
 		o.drained.Signal()
 
-		if err := o.nc.SetWriteDeadline(time.Now().Add(writeStall)); err != nil {
-			return
-		}
-		if _, err := o.nc.Write(batch); err != nil {
+		_ = o.nc.SetWriteDeadline(time.Now().Add(writeStall)) // fails like the write behind it
+		_, err := o.nc.Write(batch)
+		o.waiting.Add(int64(-len(batch)))
+		if err != nil {
 			return
 		}
 		if cap(batch) <= spareLimit {

@@ -98,11 +98,13 @@ func (p *pipeline) fill(first *request) []*request {
 func (p *pipeline) commit(batch []*request) {
 	view := newView(p.tree, time.Now().UnixMilli())
 	txns := make([]txn, 0, len(batch))
-	made := make([]bool, len(batch))
+	made := make([]int, len(batch)) // transactions of each request
 	for i, r := range batch {
-		effects, ok := view.prepare(r)
-		if made[i] = ok; ok {
-			txns = append(txns, view.commit(effects))
+		if effects, ok := view.prepare(r); ok {
+			for _, part := range parts(effects) {
+				txns = append(txns, view.commit(part))
+				made[i]++
+			}
 		}
 		r.zxid = view.zxid
 	}
@@ -126,10 +128,11 @@ func (p *pipeline) commit(batch []*request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, r := range batch {
-		switch {
-		case failed != nil:
+		if failed != nil {
 			r.zxid, r.answer, r.body = p.tree.zxid, refusal, nil
-		case made[i]:
+			made[i] = 0
+		}
+		for range made[i] {
 			for _, e := range p.tree.apply(txns[0]) {
 				p.watches.fire(e)
 			}
@@ -143,7 +146,7 @@ func (p *pipeline) commit(batch []*request) {
 // the pipeline.
 func (p *pipeline) tidy(ctx context.Context) {
 	j := p.journal
-	if j == nil || j.broken != nil || p.snapshotting.Load() || j.logged < max(p.snapshotLog, p.snapshotSize.Load()) {
+	if j == nil || j.broken != nil || p.snapshotting.Load() || j.logged < min(max(p.snapshotLog, p.snapshotSize.Load()), segmentLimit) {
 		return
 	}
 	j.logged = 0 // also after a failure: the next try comes with more log

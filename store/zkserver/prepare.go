@@ -254,11 +254,43 @@ func (v *view) check(o op, c caller) code {
 	return codeOK
 }
 
+// txnLimit is how many bytes one transaction may take, about. It is far below what the log can hold in one entry.
+const txnLimit = 32 << 20
+
+func sizeOf(effects []effect) (n int) {
+	for _, e := range effects {
+		n += 32 + len(e.path) + len(e.data)
+		for _, a := range e.acl {
+			n += a.size()
+		}
+	}
+	return n
+}
+
+// parts divides the end of a session with very many ephemeral nodes into several transactions of the same batch. Others
+// are within the limit.
+func parts(effects []effect) (list [][]effect) {
+	first, size := 0, 0
+	for i := range effects {
+		n := sizeOf(effects[i : i+1])
+		if size+n > txnLimit && i > first {
+			list = append(list, effects[first:i])
+			first, size = i, 0
+		}
+		size += n
+	}
+	return append(list, effects[first:])
+}
+
 // multi prepares all operations as one transaction, or none. The answer lists a result for each: when one is refused, the
 // ones before it have code 0 and the ones behind it codeInconsistency, and nothing is changed.
 func (v *view) multi(ops []op, c caller) (effects []effect, body []byte, ok bool) {
+	size := 0
 	for i, o := range ops {
 		made, result, refused := v.change(o, c)
+		if size += sizeOf(made); size > txnLimit {
+			refused = codeBadArguments // lists of the scheme auth have become that long
+		}
 		if refused != codeOK {
 			v.rollback()
 			return nil, refusedMulti(len(ops), i, refused), false

@@ -16,13 +16,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // Options configure a Server. The zero value is a server in memory that only ServeConn and Dial reach.
@@ -33,8 +36,11 @@ type Options struct {
 	Dir string
 	// SessionTimeoutMin and SessionTimeoutMax bound what clients ask for. Defaults: 4 s and 40 s.
 	SessionTimeoutMin, SessionTimeoutMax time.Duration
-	// MaxConnections bounds the connections at one time. Default: 5000.
+	// MaxConnections bounds the connections at one time. Default: 5000, but no more than half of the files that the process
+	// may open. A further connection takes the place of one that has no session yet; if all have, it is closed.
 	MaxConnections int
+	// MaxConnectionsPerAddress bounds the connections of one client address; a further one is closed. Default: no bound.
+	MaxConnectionsPerAddress int
 	// NoSync leaves out fsync: a crash of the machine may lose what was acknowledged. For simulations and tests.
 	NoSync bool
 	// SuperDigest is the identity, user:base64(sha1(user:password)), that may do everything. Empty: nobody.
@@ -49,7 +55,7 @@ type Server struct {
 	listener               net.Listener // nil without an address
 	sessionMin, sessionMax time.Duration
 	containerCheck         time.Duration
-	maxConns               int
+	maxConns, maxPerAddr   int
 	superDigest            string
 	started                time.Time
 	pipeline               *pipeline
@@ -58,8 +64,11 @@ type Server struct {
 	incoming               chan net.Conn // from ServeConn
 	ended                  chan struct{} // closed when Run returns
 
-	mu      sync.Mutex // guards conns and closing
+	waiting atomic.Int64 // bytes in all outboxes
+
+	mu      sync.Mutex // guards the fields below
 	conns   map[*conn]struct{}
+	perAddr map[netip.Addr]int
 	closing bool
 }
 
@@ -70,11 +79,11 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		log: opts.Logger, superDigest: opts.SuperDigest,
 		sessionMin: orDefault(opts.SessionTimeoutMin, 4*time.Second), sessionMax: orDefault(opts.SessionTimeoutMax, 40*time.Second),
-		containerCheck: time.Minute, maxConns: opts.MaxConnections, started: time.Now(),
-		incoming: make(chan net.Conn), ended: make(chan struct{}), conns: map[*conn]struct{}{},
+		containerCheck: time.Minute, maxConns: opts.MaxConnections, maxPerAddr: opts.MaxConnectionsPerAddress, started: time.Now(),
+		incoming: make(chan net.Conn), ended: make(chan struct{}), conns: map[*conn]struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 	if s.maxConns == 0 {
-		s.maxConns = 5000
+		s.maxConns = defaultConnections()
 	}
 	if s.sessionMin < 0 || s.sessionMin > s.sessionMax {
 		return nil, fmt.Errorf("session time-outs from %s to %s: the least must not be above the greatest", s.sessionMin, s.sessionMax)
@@ -114,6 +123,16 @@ func (s *Server) open(dir string, d *disk) error {
 	s.sessions = newLiveSessions(t)
 	s.log.Info().Str("dir", dir).Int64("zxid", t.zxid).Int("nodes", t.nodes).Int("sessions", len(t.sessions)).Dur("took", time.Since(s.started)).Msg("state read")
 	return nil
+}
+
+// defaultConnections leaves files for others: the server may share its process.
+func defaultConnections() int {
+	most := 5000
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && files.Cur/2 < uint64(most) {
+		most = max(int(files.Cur/2), 10)
+	}
+	return most
 }
 
 func orDefault(d, fallback time.Duration) time.Duration {
@@ -222,21 +241,47 @@ func (s *Server) Dial(_, _ string, timeout time.Duration) (net.Conn, error) {
 	}
 }
 
-// register counts a connection in, unless there are too many or the server is ending.
+// register counts a connection in, unless there are too many or the server is ending. The oldest one without a session
+// has to go where there is no room: who only opens connections keeps nobody out.
 func (s *Server) register(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || len(s.conns) >= s.maxConns {
+	if s.closing || c.addr.IsValid() && s.maxPerAddr > 0 && s.perAddr[c.addr] >= s.maxPerAddr {
 		return false
 	}
+	if len(s.conns) >= s.maxConns {
+		var oldest *conn
+		for other := range s.conns {
+			if !other.settled.Load() && (oldest == nil || other.since.Before(oldest.since)) {
+				oldest = other
+			}
+		}
+		if oldest == nil {
+			return false
+		}
+		s.drop(oldest)
+		oldest.out.close()
+	}
 	s.conns[c] = struct{}{}
+	s.perAddr[c.addr]++
 	return true
 }
 
 func (s *Server) unregister(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.drop(c)
+}
+
+// drop takes a connection off the lists, if it is on them; s.mu is held.
+func (s *Server) drop(c *conn) {
+	if _, ok := s.conns[c]; !ok {
+		return
+	}
 	delete(s.conns, c)
+	if s.perAddr[c.addr]--; s.perAddr[c.addr] == 0 {
+		delete(s.perAddr, c.addr)
+	}
 }
 
 func (s *Server) connections() int {
