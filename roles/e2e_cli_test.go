@@ -11,9 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/go-zookeeper/zk"
 
 	"github.com/helios-go/helios/httpapi"
 	"github.com/helios-go/helios/store/host"
@@ -268,10 +265,7 @@ func portWithBadAddress(c *commandCase) {
 }
 
 func historyIsDeleted(c *commandCase) {
-	conn, _, err := zk.Connect([]string{c.zk}, 10*time.Second, zk.WithLogInfo(false))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	conn := c.tree()
 	defer conn.Close()
 	id := c.create(job.Job{Image: c.image, Command: idle})
 	exists := func() error {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
+
 	"github.com/helios-go/helios/httpapi/client"
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
@@ -219,6 +221,16 @@ func (c *cluster) awaitGone(id job.ID, name string) {
 		}
 		return err
 	})
+}
+
+// tree is a connection to ZooKeeper itself, for the caller to close.
+func (c *cluster) tree() *zk.Conn {
+	c.t.Helper()
+	conn, _, err := zk.Connect(strings.Split(c.zk, ","), 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return conn
 }
 
 // running are the running containers of the job among the test's.

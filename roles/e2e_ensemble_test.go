@@ -7,7 +7,6 @@ import (
 	"net"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -183,14 +182,4 @@ func (e *ensembleCluster) nodes(conn *zk.Conn, path string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// tree is a connection to ZooKeeper itself.
-func (e *ensembleCluster) tree() *zk.Conn {
-	e.t.Helper()
-	conn, _, err := zk.Connect(strings.Split(e.zk, ","), 10*time.Second, zk.WithLogInfo(false))
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	return conn
 }

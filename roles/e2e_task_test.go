@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-zookeeper/zk"
-
 	"github.com/helios-go/helios/httpapi"
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
@@ -36,10 +34,7 @@ func shell(t testing.TB, docker *dockertest.Daemon) *string {
 // statusNode tells whether the store holds a status of the job on the host.
 func (c *cluster) statusNode(name string, id job.ID) bool {
 	c.t.Helper()
-	conn, _, err := zk.Connect([]string{c.zk}, 10*time.Second, zk.WithLogInfo(false))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	conn := c.tree()
 	defer conn.Close()
 	exists, _, err := conn.Exists("/status/hosts/" + name + "/jobs/" + id.String())
 	if err != nil {

@@ -136,7 +136,7 @@ var volatileNames = []struct {
 	as    string
 }{
 	{Rewritten, regexp.MustCompile(`/creation-(` + uuid + `)$`), `UUID`},
-	{Relived, regexp.MustCompile(`/events/(\d+)$`), `#`}, // milliseconds
+	{Relived, regexp.MustCompile(`/events/(\d+)$`), `#`}, // milliseconds, in their order
 }
 
 // Diff compares a tree with its repetition; it is empty for those that have all in common that they can have. Versions
