@@ -59,3 +59,19 @@ func (r *Registry) Push(image string, img v1.Image) string {
 	}
 	return reference
 }
+
+// Digest returns the digest of a pushed image, sha256:….
+func (r *Registry) Digest(reference string) string {
+	r.d.t.Helper()
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		r.d.t.Fatal(err)
+	}
+	ctx, cancel := r.d.request()
+	defer cancel()
+	found, err := remote.Head(tag, remote.WithContext(ctx))
+	if err != nil {
+		r.d.t.Fatal(err)
+	}
+	return found.Digest.String()
+}
