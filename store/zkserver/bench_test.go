@@ -2,7 +2,9 @@ package zkserver
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -47,5 +49,37 @@ func BenchmarkStartWith100000Nodes(b *testing.B) {
 		if _, _, err := readSnapshot(snapshot); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Sets, one after the other, while snapshots of 100,000 nodes are written one after the other, and without.
+func BenchmarkSetBesideSnapshots(b *testing.B) {
+	for name, snapshots := range map[string]bool{"with": true, "without": false} {
+		b.Run(name, func(b *testing.B) {
+			srv := must(New(Options{Dir: b.TempDir()}))
+			for i := range 100 {
+				srv.pipeline.tree.insert(fmt.Sprintf("/d%d", i), record{acl: openACL})
+				for j := range 1000 {
+					srv.pipeline.tree.insert(fmt.Sprintf("/d%d/node-%d", i, j), record{acl: openACL, data: make([]byte, 100)})
+				}
+			}
+			srv.pipeline.snapshotLog = 1 << 40
+			c := client(b, run(b, srv))
+			if snapshots {
+				srv.pipeline.snapshotLog = 1
+			}
+			var times []time.Duration
+			for b.Loop() {
+				if snapshots {
+					srv.pipeline.snapshotSize.Store(0) // so that the next one begins at once
+				}
+				start := time.Now()
+				must(c.Set("/d0", make([]byte, 100), -1))
+				times = append(times, time.Since(start))
+			}
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "µs-p99")
+			b.ReportMetric(float64(times[len(times)-1].Microseconds()), "µs-max")
+		})
 	}
 }

@@ -59,8 +59,12 @@ type Cut struct {
 	Last  time.Time
 }
 
-// readAttempts is how often a directory is read anew when a running server removes old files meanwhile.
-const readAttempts = 20
+// A running server removes old files and makes new ones while a directory is read, which is then read anew: so often at
+// most where a file is gone, and so often where its list of files is of two moments and looks like damage.
+const (
+	readAttempts   = 20
+	damageAttempts = 3
+)
 
 // readOnly reads a state directory without changing or locking anything; a server may be running on it. What that server
 // acknowledged before is read in any case, what it is writing may look like a torn end.
@@ -72,7 +76,9 @@ func readOnly(dir string) (*journal, reading, error) {
 		if j.writer != nil {
 			j.writer.Close()
 		}
-		if err == nil || attempt == readAttempts || !errors.Is(err, fs.ErrNotExist) {
+		_, damaged := errors.AsType[*Damage](err)
+		again := errors.Is(err, fs.ErrNotExist) || damaged && attempt < damageAttempts
+		if !again || attempt == readAttempts {
 			if err == nil && len(found.snapshots)+len(found.segments) == 0 {
 				err = fmt.Errorf("%s holds no state", dir)
 			}
