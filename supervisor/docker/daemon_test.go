@@ -180,7 +180,7 @@ func (w *world) runsOnly(id string) {
 
 func TestATaskOnARealDaemon(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, &job.Job{Command: []string{"sleep", "3600"}, Ports: map[string]job.PortMapping{
+	w := newWorld(t, &job.Job{Command: []string{"http"}, Ports: map[string]job.PortMapping{
 		"http": {InternalPort: 8080, Protocol: "tcp"},
 	}})
 	port := freePort(t)
@@ -243,6 +243,7 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	}
 
 	// Stopped while the agent was away: it gets its SIGTERM, and the exit status says so.
+	w.serves(port)
 	w.shutdown()
 	n = w.seen()
 	w.begin(job.Stop)

@@ -2,11 +2,26 @@ package docker_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
 )
+
+// serves waits until the container answers at its port: before that it does not heed a SIGTERM.
+func (w *world) serves(port int) {
+	w.t.Helper()
+	storetest.Eventually(w.t, limit, func() error {
+		answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
+		if err != nil {
+			return err
+		}
+		return answer.Body.Close()
+	})
+}
 
 // endOf asks Docker when a container ended.
 func (w *world) endOf(id string) time.Time {
