@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -154,6 +155,26 @@ func (d *Daemon) Kill(id string) {
 	defer cancel()
 	if _, err := d.client.ContainerKill(ctx, id, client.ContainerKillOptions{}); err != nil {
 		d.t.Fatal(err)
+	}
+}
+
+// Exec runs a command in the container, to its end.
+func (d *Daemon) Exec(id string, command ...string) {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	made, err := d.client.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	attached, err := d.client.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer attached.Close()
+	output, _ := io.ReadAll(attached.Reader) // until the command has ended
+	if ended, err := d.client.ExecInspect(ctx, made.ID, client.ExecInspectOptions{}); err != nil || ended.ExitCode != 0 {
+		d.t.Fatalf("%s in %s: exit status %d, %v: %s", command, id, ended.ExitCode, err, output)
 	}
 }
 

@@ -58,8 +58,9 @@ func StartPrivate(t testing.TB, args ...string) *Private {
 	t.Cleanup(func() {
 		p.clean() // all containers have ended, so that none outlives the daemon
 		p.Stop()
+		_ = syscall.Unmount(filepath.Join(dir, "data"), syscall.MNT_DETACH) // it mounts its data upon itself
 		if err := os.RemoveAll(dir); err != nil {
-			t.Logf("left behind: %v", err)
+			t.Error(err)
 		}
 	})
 	p.Start()
