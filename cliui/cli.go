@@ -80,10 +80,14 @@ func Run(ctx context.Context, args []string, opts Options) int {
 		err = nil // nobody reads any more: head has seen enough
 	}
 	if err != nil && !errors.Is(err, errSaid) && ctx.Err() == nil {
-		if e, ok := errors.AsType[*SyntaxError](err); ok {
+		e, misspelt := errors.AsType[*SyntaxError](err)
+		if misspelt {
 			fmt.Fprint(s.out.Err, preamble, s.syntax.Usage(e.Command), s.syntax.Program, ": error: ")
 		}
 		fmt.Fprintln(s.out.Err, err)
+		if misspelt && e.Hint != "" && s.out.TTY {
+			fmt.Fprintln(s.out.Err, "hint: "+e.Hint)
+		}
 	}
 	return exitStatus(ctx, err)
 }

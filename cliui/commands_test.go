@@ -502,8 +502,8 @@ func TestTablesOnATerminal(t *testing.T) {
 		exchange{request: "POST /jobs/statuses", answer: `{"` + testjob + `":{"job":null,"deployments":{"h1":` + deployed + `},"taskStatuses":{"h1":` + running + `,"h2":` + task("FAILED", "") + `}}}`})
 	terminal := func(o *Options) { o.Streams.TTY, o.Streams.Color, o.Streams.Width = true, true, 60 }
 	got := run(t, []string{"status", "-j", "testjob", "-z", status}, nil, "", terminal)
-	want := "\x1b[1mJOB ID\x1b[0m             \x1b[1mHOST\x1b[0m  \x1b[1mGOAL\x1b[0m   \x1b[1mSTATE\x1b[0m    \x1b[1mCON…\x1b[0m  \x1b[1mPORTS\x1b[0m\n" +
-		"testjob:1:4f7125b  h1.   START  \x1b[32mRUNNING\x1b[0m  606…  http=80:20001\n" +
+	want := "\x1b[1mJOB ID\x1b[0m             \x1b[1mHOST\x1b[0m  \x1b[1mGOAL\x1b[0m   \x1b[1mSTATE\x1b[0m    \x1b[1mPORTS\x1b[0m\n" +
+		"testjob:1:4f7125b  h1.   START  \x1b[32mRUNNING\x1b[0m  http=80:20001\n" +
 		"testjob:1:4f7125b  h2.          \x1b[31mFAILED\x1b[0m\n"
 	if got.Stdout != want {
 		t.Errorf("status:\ngot\n%s\nwant\n%s", got.Stdout, want)

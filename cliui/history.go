@@ -50,8 +50,8 @@ func history(ctx context.Context, k *call) error {
 
 func (k *call) historyTable(events httpapi.TaskStatusEvents) *term.Table {
 	table := term.NewTable(
-		term.Column{Name: "HOST"}, term.Column{Name: "TIMESTAMP"}, term.Column{Name: "STATE"},
-		term.Column{Name: "THROTTLED"}, term.Column{Name: "CONTAINERID", Give: 1},
+		term.Column{Name: "HOST", Least: 14}, term.Column{Name: "TIMESTAMP", Give: 1, Least: 14}, term.Column{Name: "STATE", Least: 8},
+		term.Column{Name: "THROTTLED", Give: 2}, term.Column{Name: "CONTAINERID", Give: 3},
 	)
 	now := time.Now()
 	for _, e := range events.Events {

@@ -89,9 +89,9 @@ func hosts(ctx context.Context, k *call) error {
 
 func (k *call) hostsTable(names []string, statuses map[string]host.Status) (*term.Table, error) {
 	table := term.NewTable(
-		term.Column{Name: "HOST"}, term.Column{Name: "STATUS"}, term.Column{Name: "DEPLOYED", Give: 2}, term.Column{Name: "RUNNING", Give: 1},
-		term.Column{Name: "CPUS"}, term.Column{Name: "MEM"}, term.Column{Name: "LOAD AVG"}, term.Column{Name: "MEM USAGE", Give: 3},
-		term.Column{Name: "OS", Give: 6}, term.Column{Name: "HELIOS", Give: 4}, term.Column{Name: "DOCKER", Give: 5}, term.Column{Name: "LABELS", Give: 7},
+		term.Column{Name: "HOST", Least: 24}, term.Column{Name: "STATUS", Least: 16}, term.Column{Name: "DEPLOYED", Give: 2}, term.Column{Name: "RUNNING", Give: 1},
+		term.Column{Name: "CPUS", Give: 4}, term.Column{Name: "MEM", Give: 3}, term.Column{Name: "LOAD AVG", Give: 7}, term.Column{Name: "MEM USAGE", Give: 6},
+		term.Column{Name: "OS", Give: 10}, term.Column{Name: "HELIOS", Give: 8}, term.Column{Name: "DOCKER", Give: 9}, term.Column{Name: "LABELS", Give: 5, Least: 12},
 	)
 	name, now := k.hostNames(), time.Now()
 	for _, n := range names {

@@ -8,6 +8,16 @@ import (
 	"time"
 )
 
+func TestAPersonWithoutAMasterIsToldHowToGetOne(t *testing.T) {
+	const hint = "hint: start a cluster on this machine with 'helios solo', or name a master with -z\n"
+	for _, tty := range []bool{true, false} {
+		got := run(t, []string{"masters"}, nil, "", func(o *Options) { o.Streams.TTY = tty })
+		if got.Exit != 1 || strings.HasSuffix(got.Stderr, "to connect to\n"+hint) != tty || strings.Contains(got.Stderr, "hint: ") != tty {
+			t.Errorf("terminal %v: %+v", tty, got)
+		}
+	}
+}
+
 // TestBadInput holds that what cannot be right is refused with the original's
 // message before anything is sent.
 func TestBadInput(t *testing.T) {

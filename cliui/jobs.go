@@ -68,8 +68,8 @@ func jobs(ctx context.Context, k *call) error {
 
 func (k *call) jobsTable(ids []job.ID, jobs map[job.ID]job.Job, statuses map[job.ID]job.Status) *term.Table {
 	table := term.NewTable(
-		term.Column{Name: "JOB ID"}, term.Column{Name: "NAME"}, term.Column{Name: "VERSION"}, term.Column{Name: "HOSTS"},
-		term.Column{Name: "COMMAND", Give: 1}, term.Column{Name: "ENVIRONMENT", Give: 2},
+		term.Column{Name: "JOB ID", Least: 24}, term.Column{Name: "NAME", Give: 4}, term.Column{Name: "VERSION", Give: 3}, term.Column{Name: "HOSTS", Give: 1},
+		term.Column{Name: "COMMAND", Give: 2, Least: 12}, term.Column{Name: "ENVIRONMENT", Give: 5, Least: 12},
 	)
 	for _, id := range ids {
 		var command, environment []string

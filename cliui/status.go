@@ -84,8 +84,8 @@ func reduce(s job.Status, hosts *regexp.Regexp) {
 
 func (k *call) statusTable(statuses map[job.ID]job.Status) (*term.Table, error) {
 	table := term.NewTable(
-		term.Column{Name: "JOB ID"}, term.Column{Name: "HOST"}, term.Column{Name: "GOAL"}, term.Column{Name: "STATE"},
-		term.Column{Name: "CONTAINER ID", Give: 2}, term.Column{Name: "PORTS", Give: 1},
+		term.Column{Name: "JOB ID", Least: 18}, term.Column{Name: "HOST", Give: 1, Least: 10}, term.Column{Name: "GOAL", Give: 2}, term.Column{Name: "STATE", Least: 8},
+		term.Column{Name: "CONTAINER ID", Give: 4}, term.Column{Name: "PORTS", Give: 3, Least: 12},
 	)
 	name := k.hostNames()
 	for _, id := range sortedIDs(statuses) {

@@ -132,6 +132,7 @@ type SyntaxError struct {
 	Command *Command // nil: no command had been named yet
 	Message string
 	Similar []string // what may have been meant
+	Hint    string   // what to do about it, for people
 }
 
 // Error is the message and, below it, what may have been meant.

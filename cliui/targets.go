@@ -91,6 +91,7 @@ func (s *session) targets(flags *cli.Context) ([]target, error) {
 
 var errNoMasters = &SyntaxError{
 	Message: "no masters specified.  Use the -z or -d option to specify which helios cluster/master to connect to",
+	Hint:    "start a cluster on this machine with 'helios solo', or name a master with -z",
 }
 
 func endpointTargets(endpoints []string) ([]target, error) {

@@ -192,9 +192,12 @@ func (w *watching) append(out io.Writer, report [][]watched, at time.Time) error
 func (w *watching) paint(s term.Streams, report [][]watched, at time.Time) error {
 	for i, k := range w.calls {
 		if len(w.calls) > 1 {
-			fmt.Fprintln(s.Out, k.title())
+			fmt.Fprintln(s.Out, s.Fit(k.title()))
 		}
-		table := term.NewTable(term.Column{Name: "JOB", Give: 2}, term.Column{Name: "HOST", Give: 1}, term.Column{Name: "STATE"}, term.Column{Name: "THROTTLED"}, term.Column{Name: "ERROR", Give: 3})
+		table := term.NewTable(
+			term.Column{Name: "JOB", Least: 18}, term.Column{Name: "HOST", Give: 1, Least: 10}, term.Column{Name: "STATE", Least: 8},
+			term.Column{Name: "THROTTLED", Give: 3}, term.Column{Name: "ERROR", Give: 2, Least: 12},
+		)
 		for _, t := range report[i] {
 			state, throttled := t.cells()
 			problem := ""
@@ -207,7 +210,8 @@ func (w *watching) paint(s term.Streams, report [][]watched, at time.Time) error
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(s.Out, "%s, every %s; Control-C to stop\n", at.In(w.calls[0].opts.Location).Format(time.TimeOnly), term.Duration(w.interval))
+	foot := fmt.Sprintf("%s, every %s; Control-C to stop", at.In(w.calls[0].opts.Location).Format(time.TimeOnly), term.Duration(w.interval))
+	_, err := fmt.Fprintln(s.Out, s.Fit(foot))
 	return err
 }
 

@@ -256,7 +256,7 @@ func TestWatchIsPaintedAnewWhenTheTerminalIsResized(t *testing.T) {
 	endpoint := scripted(t, exchange{request: "GET /jobs?q=testjob", answer: oneJob},
 		exchange{request: "POST /jobs/statuses", answer: `{"` + testjob + `":` + taskOn("a-host-of-a-long-name RUNNING") + `}`}) // only one look
 	width := 100
-	got := watchUntil(t, "stop\n", 2, []string{"watch", "--interval", "3600", "testjob", "-z", endpoint}, func(o *Options) {
+	got := watchUntil(t, "every 1 hour", 2, []string{"watch", "--interval", "3600", "testjob", "-z", endpoint}, func(o *Options) {
 		o.Streams.TTY, o.Streams.Cursor = true, true
 		o.Streams.Size = func() (int, int) {
 			width -= 30

@@ -37,6 +37,14 @@ func (s Streams) Paint(style Style, text string) string {
 	return sequence + text + "\x1b[0m"
 }
 
+// Fit shortens a text to what one line of the terminal holds.
+func (s Streams) Fit(text string) string {
+	if !s.TTY || s.Width <= 0 {
+		return text
+	}
+	return cut(text, s.Width)
+}
+
 // plain makes a text from outside harmless for a terminal: control characters,
 // which could move the cursor or recolour the screen, become a question mark.
 func plain(text string) string {

@@ -41,7 +41,7 @@ func TestDurationsAreThoseOfTheOriginal(t *testing.T) {
 }
 
 func jobsTable() *Table {
-	table := NewTable(Column{Name: "JOB ID"}, Column{Name: "STATE"}, Column{Name: "COMMAND", Give: 1}, Column{Name: "ENVIRONMENT", Give: 2})
+	table := NewTable(Column{Name: "JOB ID", Least: 16}, Column{Name: "STATE", Least: 8}, Column{Name: "COMMAND", Give: 1}, Column{Name: "ENV", Give: 2})
 	table.Cells(Cell{Text: "web:1:4f7125b"}, Cell{Text: "RUNNING", Style: Good}, Cell{Text: "/bin/sh -c 'sleep 60'"}, Cell{Text: "FOO=bar"})
 	table.Row("db:22:aaaa25b", "", "日本語 \U0001F600", "")
 	return table
@@ -53,9 +53,9 @@ func TestTableInAPipeHasTheRecordedForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "" +
-		"JOB ID           STATE      COMMAND                  ENVIRONMENT    \n" +
-		"web:1:4f7125b    RUNNING    /bin/sh -c 'sleep 60'    FOO=bar        \n" +
-		"db:22:aaaa25b               日本語 \U0001F600" + strings.Repeat(" ", 21-6+4) + strings.Repeat(" ", 11+4) + "\n"
+		"JOB ID           STATE      COMMAND                  ENV        \n" +
+		"web:1:4f7125b    RUNNING    /bin/sh -c 'sleep 60'    FOO=bar    \n" +
+		"db:22:aaaa25b               日本語 \U0001F600" + strings.Repeat(" ", 21-6+4) + strings.Repeat(" ", 7+4) + "\n"
 	if out.String() != want {
 		t.Errorf("got\n%q\nwant\n%q", out.String(), want)
 	}
@@ -71,39 +71,55 @@ func TestTableOnATerminal(t *testing.T) {
 			name:    "an unknown width cuts nothing and lines end without blanks",
 			streams: Streams{TTY: true},
 			want: "" +
-				"JOB ID         STATE    COMMAND                ENVIRONMENT\n" +
+				"JOB ID         STATE    COMMAND                ENV\n" +
 				"web:1:4f7125b  RUNNING  /bin/sh -c 'sleep 60'  FOO=bar\n" +
 				"db:22:aaaa25b           日本語 \U0001F600\n",
 		},
 		{
 			name:    "the least important column is cut first",
-			streams: Streams{TTY: true, Width: 54},
+			streams: Streams{TTY: true, Width: 53},
 			want: "" +
-				"JOB ID         STATE    COMMAND                ENVIRO…\n" +
-				"web:1:4f7125b  RUNNING  /bin/sh -c 'sleep 60'  FOO=bar\n" +
+				"JOB ID         STATE    COMMAND                ENV\n" +
+				"web:1:4f7125b  RUNNING  /bin/sh -c 'sleep 60'  FOO=b…\n" +
 				"db:22:aaaa25b           日本語 \U0001F600\n",
 		},
 		{
 			name:    "then the next one, and wide characters count twice",
-			streams: Streams{TTY: true, Width: 37},
+			streams: Streams{TTY: true, Width: 39},
 			want: "" +
-				"JOB ID         STATE    COMMAND  ENV…\n" +
-				"web:1:4f7125b  RUNNING  /bin/s…  FOO…\n" +
+				"JOB ID         STATE    COMMAND  ENV\n" +
+				"web:1:4f7125b  RUNNING  /bin/s…  FOO=b…\n" +
 				"db:22:aaaa25b           日本語…\n",
 		},
 		{
-			name:    "columns that may not give stay whole however narrow it is",
-			streams: Streams{TTY: true, Width: 5},
+			name:    "what could not be read any more is given up, the least important first",
+			streams: Streams{TTY: true, Width: 37},
 			want: "" +
-				"JOB ID         STATE    COM…  ENV…\n" +
-				"web:1:4f7125b  RUNNING  /bi…  FOO…\n" +
-				"db:22:aaaa25b           日…\n",
+				"JOB ID         STATE    COMMAND\n" +
+				"web:1:4f7125b  RUNNING  /bin/sh -c '…\n" +
+				"db:22:aaaa25b           日本語 \U0001F600\n",
+		},
+		{
+			name:    "then the next one",
+			streams: Streams{TTY: true, Width: 29},
+			want: "" +
+				"JOB ID         STATE\n" +
+				"web:1:4f7125b  RUNNING\n" +
+				"db:22:aaaa25b\n",
+		},
+		{
+			name:    "what is never given up is cut at last, the widest first",
+			streams: Streams{TTY: true, Width: 20},
+			want: "" +
+				"JOB ID       STATE\n" +
+				"web:1:4f71…  RUNNING\n" +
+				"db:22:aaaa…\n",
 		},
 		{
 			name:    "colour is added to the word",
 			streams: Streams{TTY: true, Color: true, Width: 80},
 			want: "" +
-				"\x1b[1mJOB ID\x1b[0m         \x1b[1mSTATE\x1b[0m    \x1b[1mCOMMAND\x1b[0m                \x1b[1mENVIRONMENT\x1b[0m\n" +
+				"\x1b[1mJOB ID\x1b[0m         \x1b[1mSTATE\x1b[0m    \x1b[1mCOMMAND\x1b[0m                \x1b[1mENV\x1b[0m\n" +
 				"web:1:4f7125b  \x1b[32mRUNNING\x1b[0m  /bin/sh -c 'sleep 60'  FOO=bar\n" +
 				"db:22:aaaa25b           日本語 \U0001F600\n",
 		},
@@ -147,21 +163,36 @@ func TestAgoNamesTheLargestUnit(t *testing.T) {
 	}
 }
 
-func FuzzTableNeverExceedsTheWidthItCanReach(f *testing.F) {
-	f.Add("a", "日本語日本語", 12)
-	f.Fuzz(func(t *testing.T, a, b string, width int) {
+func TestColumnsWithoutATextAreGivenUpBeforeAnythingIsCut(t *testing.T) {
+	table := NewTable(Column{Name: "HOST"}, Column{Name: "LABELS", Give: 1}, Column{Name: "OS", Give: 2})
+	table.Row("db1.example.com", "", "Linux 6.1.0")
+	var out bytes.Buffer
+	if err := table.Print(Streams{Out: &out, TTY: true, Width: 30}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "HOST             OS\ndb1.example.com  Linux 6.1.0\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func FuzzTableNeverExceedsTheWidthOfTheTerminal(f *testing.F) {
+	f.Add("a", "日本語日本語", "RUNNING", "", 20, byte(2))
+	f.Add("web:1:4f7125b", "db3.example.com", "PULLING_IMAGE", "/bin/sh", 40, byte(0))
+	f.Fuzz(func(t *testing.T, a, b, c, d string, width int, rows byte) {
 		var out bytes.Buffer
-		table := NewTable(Column{Name: "A", Give: 1}, Column{Name: "B", Give: 2})
-		table.Row(a, b)
+		table := NewTable(Column{Name: "JOB ID", Least: 12}, Column{Name: "HOST", Give: 1, Least: 12}, Column{Name: "STATE", Least: 8}, Column{Name: "COMMAND", Give: 2})
+		for range rows % 3 {
+			table.Row(a, b, c, d)
+		}
 		if err := table.Print(Streams{Out: &out, TTY: true, Width: width}); err != nil {
 			t.Fatal(err)
 		}
-		lines := strings.Split(out.String(), "\n")
-		if len(lines) != 3 {
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if len(lines) != 1+int(rows%3) {
 			t.Fatalf("%q has %d lines", out.String(), len(lines))
 		}
 		for _, line := range lines {
-			if width >= 4+gap+4 && displayWidth(line) > width {
+			if width >= 1+gap+1 && displayWidth(line) > width {
 				t.Errorf("%q is wider than %d", line, width)
 			}
 		}
