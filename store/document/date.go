@@ -29,7 +29,7 @@ func (date) read(r *Reader) (value time.Time, ok bool, err error) {
 	case KindText:
 		value, err = ParseDate(text)
 	default:
-		err = unexpected("a date", kind)
+		err = r.unexpected("a date", kind)
 	}
 	if err != nil {
 		return time.Time{}, false, errDate

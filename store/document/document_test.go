@@ -310,7 +310,10 @@ func TestErrorsSayWhereAndWhatButNotTheContent(t *testing.T) {
 		{"a secret string for a number", `{"count":"s3cret"}`, "count: the string is no integer of 32 bits"},
 		{"a secret string for a date", `{"until":"s3cret"}`, "until: the text is no date"},
 		{"an element", `{"items":["a",{}]}`, "items: element 1: expected a string, a number or a boolean, found an object"},
-		{"broken text", `{"name":"s3cret`, "name: invalid JSON: expected the end of the string at the end of the text"},
+		{"broken text", `{"name":"s3cret`, "name: invalid JSON: unexpected end of the text at line 1, column 16"},
+		{"an open object", "{", "invalid JSON: unexpected end of the text at line 1, column 2"},
+		{"an end in a later line", "{\n  \"items\": [\"é\",\n  \"ö\"", "items: invalid JSON: unexpected end of the text at line 3, column 6"},
+		{"an end where a value is missing", "{\"name\":\n", "name: invalid JSON: unexpected end of the text at line 2, column 1"},
 		{"a long name", `{"env":{"` + strings.Repeat("é", 100) + `":[]}}`, "env: " + strings.Repeat("é", 40) + "…: expected a string, a number or a boolean, found an array"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func (r *Reader) keep(part string) string {
 func (r *Reader) Integer(p *int32) error {
 	ahead := *r
 	if literal, err := ahead.number(); err != nil || !isInteger(literal) {
-		return unexpected("an integer", r.Kind())
+		return r.unexpected("an integer", r.Kind())
 	}
 	return Int(p).ReadFrom(r)
 }
@@ -103,7 +103,7 @@ func (r *Reader) Integer(p *int32) error {
 // must consume the value, and clone the name to keep it.
 func (r *Reader) Object(member func(name string) error) error {
 	if kind := r.Kind(); kind != KindObject {
-		return unexpected("an object", kind)
+		return r.unexpected("an object", kind)
 	}
 	if err := r.enter(); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (r *Reader) Object(member func(name string) error) error {
 // consume it.
 func (r *Reader) Array(element func(i int) error) error {
 	if kind := r.Kind(); kind != KindArray {
-		return unexpected("an array", kind)
+		return r.unexpected("an array", kind)
 	}
 	if err := r.enter(); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (r *Reader) word() (string, Kind, error) {
 		}
 		return word, kind, r.literal(word)
 	}
-	return "", kind, unexpected("a string, a number or a boolean", kind)
+	return "", kind, r.unexpected("a string, a number or a boolean", kind)
 }
 
 // enter consumes the opening bracket of a container.
@@ -223,7 +223,7 @@ func (r *Reader) next(closing byte, first bool) (end bool, err error) {
 	r.skipSpace()
 	switch {
 	case r.pos >= len(r.data):
-		return false, r.syntax("the end of the container")
+		return false, r.ended()
 	case r.data[r.pos] == closing:
 		r.pos++
 		r.depth--
@@ -404,12 +404,23 @@ func valid(s string) (string, error) {
 // hold secrets.
 func (r *Reader) syntax(want string) error {
 	if r.pos >= len(r.data) {
-		return fmt.Errorf("invalid JSON: expected %s at the end of the text", want)
+		return r.ended()
 	}
 	return fmt.Errorf("invalid JSON: expected %s at byte %d", want, r.pos)
 }
 
-func unexpected(want string, kind Kind) error {
+// ended says where the text ends, though it should not: the line and the
+// character in it, each from 1.
+func (r *Reader) ended() error {
+	line := 1 + strings.Count(r.data, "\n")
+	column := 1 + utf8.RuneCountInString(r.data[1+strings.LastIndexByte(r.data, '\n'):])
+	return fmt.Errorf("invalid JSON: unexpected end of the text at line %d, column %d", line, column)
+}
+
+func (r *Reader) unexpected(want string, kind Kind) error {
+	if kind == KindEnd {
+		return r.ended()
+	}
 	return fmt.Errorf("expected %s, found %v", want, kind)
 }
 

@@ -195,7 +195,7 @@ func (integer[T]) read(r *Reader) (value T, ok bool, err error) {
 	whole, err := strconv.ParseInt(text, 10, bits)
 	switch {
 	case kind == KindBool:
-		return 0, false, unexpected("an integer", kind)
+		return 0, false, r.unexpected("an integer", kind)
 	case err == nil:
 		return T(whole), true, nil
 	case kind == KindNumber && !isInteger(text):
@@ -265,7 +265,7 @@ func (double) read(r *Reader) (value float64, ok bool, err error) {
 	}
 	value, err = strconv.ParseFloat(text, 64)
 	if kind == KindBool || strings.Trim(text, "0123456789+-.eE") != "" || err != nil && !math.IsInf(value, 0) {
-		return 0, false, unexpected("a number", kind)
+		return 0, false, r.unexpected("a number", kind)
 	}
 	return value, true, nil
 }
