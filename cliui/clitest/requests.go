@@ -38,16 +38,19 @@ func LoadRequests(dir, scenario string) (map[int][]Request, error) {
 	return requests, nil
 }
 
+// escaped puts in their place the operands that the original escaped wrongly
+// (Q10): they are sent as they are, once, in one parameter or component.
+var escaped = strings.NewReplacer(
+	"?token=a b c & d=e%f & user", "?token=a+b c&d=e%f & user", "?token=x & token=y & user", "?token=x&token=y & user",
+	"?q=a & b=c & user", "?q=a&b=c & user", "?id=i & d & user", "?id=i&d & user", "?user=a & b=c d ", "?user=a&b=c d ",
+	"/hosts/a%20b", "/hosts/a b", "/hosts/a%2Fb", "/hosts/a/b",
+)
+
 // JudgeRequests says in what the requests of a run differ from those recorded
 // of the step; empty if in nothing that counts. Fixed quirks change what is
-// sent: other operands arrive (Q1, Q10, Q14, Q36), or there is a request more
-// (Q17, Q18, Q22) or less (Q20, Q40).
+// sent: other operands arrive (Q10), and with them other answers, or there is a
+// request more (Q14, Q17, Q18, Q22; http 16) or less (Q20, Q40).
 func (s *Step) JudgeRequests(recorded, got []Request) string {
-	for _, quirk := range []string{"cli-Q1", "cli-Q10", "cli-Q14", "cli-Q36", "recording"} {
-		if s.has(quirk) {
-			return ""
-		}
-	}
 	without := func(requests []Request, method, path string) []Request {
 		return slices.DeleteFunc(slices.Clone(requests), func(r Request) bool { return r.Method == method && strings.HasPrefix(r.Path, path+"?") })
 	}
@@ -55,6 +58,16 @@ func (s *Step) JudgeRequests(recorded, got []Request) string {
 		got = without(got, "GET", "/hosts/")
 	}
 	switch {
+	case s.has("cli-Q10") && s.Args[0] == "jobs": // nothing matches the whole of it
+		recorded = without(recorded, "POST", "/jobs/statuses")
+	case s.has("cli-Q10") && s.Args[0] == "deregister": // what was not registered has no such name, but others may
+		got = without(got, "GET", "/hosts/")
+	case s.has("cli-Q14"): // the token is empty, where the original gave up
+		last := len(recorded)
+		if len(got) != last+1 || !strings.Contains(got[last].Path, "?token=&") {
+			return fmt.Sprintf("requests: got %+v, want %+v and one with an empty token", got, recorded)
+		}
+		got = got[:last]
 	case s.has("cli-Q17"):
 		got = without(got, "POST", "/jobs/statuses")
 	case s.has("cli-Q22"):
@@ -66,7 +79,7 @@ func (s *Step) JudgeRequests(recorded, got []Request) string {
 	}
 	var want, have []string
 	for _, r := range recorded {
-		want = append(want, r.text(s.has("cli-Q18")))
+		want = append(want, escaped.Replace(r.text(s.has("cli-Q18"))))
 	}
 	for _, r := range got {
 		have = append(have, r.text(s.has("cli-Q18")))
@@ -82,8 +95,8 @@ func (s *Step) JudgeRequests(recorded, got []Request) string {
 	return fmt.Sprintf("requests: got\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 }
 
-// text is a request in a form that shows all that counts: method, decoded path
-// and query, and body, where lists are sets. Completed says that the recorded
+// text is a request in a form that shows all that counts: method, decoded path,
+// decoded parameters one by one, and body, where lists are sets. Completed says that the recorded
 // host name is not the one now sent.
 func (r Request) text(completed bool) string {
 	path, query, _ := strings.Cut(r.Path, "?")
@@ -104,5 +117,5 @@ func (r Request) text(completed bool) string {
 		slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	}
 	body, _ := json.Marshal(steady("", r.Body)) // decoded from JSON
-	return fmt.Sprintf("%d %s %s?%s %s", max(r.Target, 1), r.Method, path, strings.Join(parameters, "&"), body)
+	return fmt.Sprintf("%d %s %s?%s %s", max(r.Target, 1), r.Method, path, strings.Join(parameters, " & "), body)
 }
