@@ -85,7 +85,7 @@ func TestDaemonOptions(t *testing.T) {
 func TestDaemonHelp(t *testing.T) {
 	t.Parallel()
 	for role, summary := range map[string]string{
-		"master": "Spotify Helios Master", "agent": "Spotify Helios Agent", "solo": "A whole cluster in one process, for local development",
+		"master": "Spotify Helios Master", "agent": "Spotify Helios Agent", "solo": "A whole cluster in one process, for local development; helios solo backup, restore and check tend its state",
 	} {
 		for _, args := range [][]string{{role, "--help"}, {role, "-h"}, {role, "-v", "--name", "x", "--he", "--bogus"}} {
 			r := helios(t, nil, args...)
