@@ -23,8 +23,8 @@ import (
 )
 
 // cases runs each case beside the others, on a host and a Docker of its own, over one master and a real ZooKeeper.
-func cases(t *testing.T, list []agentCase) {
-	shared, _ := startMaster(t, storetest.ZooKeeper(t))
+func cases(t *testing.T, list []agentCase, masterOptions ...string) {
+	shared, _ := startMaster(t, storetest.ZooKeeper(t), masterOptions...)
 	for _, c := range list {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -30,10 +31,12 @@ type Daemon struct {
 	// test and are removed when it ends, as are those given to Own.
 	Host string
 
-	t      testing.TB
-	client *client.Client
-	labels []string // "key=value": containers with any of them belong to the test
-	images []string // patterns of references to remove
+	t       testing.TB
+	client  *client.Client
+	labels  []string // "key=value": containers with any of them belong to the test
+	ids     []string // of containers without such labels
+	images  []string // patterns of references to remove
+	volumes []string // names of volumes to remove
 }
 
 // Container is what the daemon says of one container.
@@ -70,6 +73,28 @@ func New(t testing.TB) *Daemon {
 // Own makes all containers with the label, given as "key=value", belong to the test: for names that cannot be unique.
 func (d *Daemon) Own(label string) {
 	d.labels = append(d.labels, label)
+}
+
+// OwnVolume has a volume removed when the test ends.
+func (d *Daemon) OwnVolume(name string) { d.volumes = append(d.volumes, name) }
+
+// Run runs a container that no agent made, under the name and without labels, and returns its id. Containers does not
+// list it; it is removed when the test ends.
+func (d *Daemon) Run(name, reference string, command ...string) string {
+	d.t.Helper()
+	ctx, cancel := d.request()
+	defer cancel()
+	made, err := d.client.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name: name, Config: &container.Config{Image: reference, Cmd: command},
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.ids = append(d.ids, made.ID)
+	if _, err := d.client.ContainerStart(ctx, made.ID, client.ContainerStartOptions{}); err != nil {
+		d.t.Fatal(err)
+	}
+	return made.ID
 }
 
 // Containers returns the test's containers, stopped ones included, the newest first.
@@ -207,8 +232,17 @@ func (d *Daemon) clean() {
 	if err != nil {
 		d.t.Error(err)
 	}
+	ids := d.ids
 	for _, c := range containers {
-		if err := d.remove(ctx, c.ID); err != nil && !errdefs.IsNotFound(err) {
+		ids = append(ids, c.ID)
+	}
+	for _, id := range ids {
+		if err := d.remove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
+			d.t.Error(err)
+		}
+	}
+	for _, name := range d.volumes {
+		if _, err := d.client.VolumeRemove(ctx, name, client.VolumeRemoveOptions{Force: true}); err != nil && !errdefs.IsNotFound(err) {
 			d.t.Error(err)
 		}
 	}

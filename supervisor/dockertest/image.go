@@ -77,6 +77,34 @@ func Busybox(t testing.TB) v1.Image {
 		file{"bin/busybox", binary}, file{"bin/sh", binary})
 }
 
+// Calling returns the image with another entry point and command.
+func Calling(t testing.TB, img v1.Image, entrypoint []string, command ...string) v1.Image {
+	t.Helper()
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calling := config.Config.DeepCopy()
+	calling.Entrypoint, calling.Cmd = entrypoint, command
+	if img, err = mutate.Config(img, *calling); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// Foreign returns an image whose /bin/sh is a program for a processor that there is none of.
+func Foreign(t testing.TB) v1.Image {
+	t.Helper()
+	binary, err := probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const machine = 18 // offset in an ELF header
+	foreign := bytes.Clone(binary)
+	foreign[machine], foreign[machine+1] = 0xff, 0x7f
+	return image(t, v1.Config{Cmd: []string{"/bin/sh"}}, file{"bin/sh", foreign})
+}
+
 // Exposing returns the image with ports that it says it listens on, such as 11211/tcp.
 func Exposing(t testing.TB, img v1.Image, ports ...string) v1.Image {
 	t.Helper()
