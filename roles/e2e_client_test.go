@@ -19,7 +19,7 @@ const bogus = "bogus:job:0000000000000000000000000000000000000000"
 const noImage = "127.0.0.1:1/none:1"
 
 // parse reads a JSON document that a command printed.
-func parse(t *testing.T, text string) map[string]any {
+func parse(t testing.TB, text string) map[string]any {
 	t.Helper()
 	var document map[string]any
 	if err := json.Unmarshal([]byte(text), &document); err != nil {

@@ -82,6 +82,7 @@ type Agent struct {
 	attempts   *attempts
 	server     *server.Server
 	reap       chan struct{} // rings when strays may be looked for
+	inherited  bool          // the state directory is that of an agent of the original
 	log        zerolog.Logger
 }
 
@@ -133,6 +134,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	if a.memory, err = openMemory(a.dir); err != nil {
 		return err
 	}
+	a.inherited = a.memory.Hosts == nil && a.memory.Tasks == nil
 	wishes, err := openWishes(a.dir, a.memory.remembered)
 	if err != nil {
 		return err
@@ -268,9 +270,11 @@ func (a *Agent) probe(ctx context.Context, status job.TaskStatus, c supervisor.C
 	})
 }
 
-// report takes a new status of a task.
+// report takes a new status of a task. That a container of the original runs on is no news for the history.
 func (a *Agent) report(status job.TaskStatus) {
-	if !a.opts.DisableHistory { // before the status: one that is known would not be reported again after a crash
+	last, known := a.statuses.last(status.Job.ID)
+	old := a.inherited && known && sameStatus(last, status)
+	if !a.opts.DisableHistory && !old { // before the status: one that is known would not be reported again after a crash
 		a.history.add(status, time.Now())
 	}
 	if err := a.statuses.put(status); err != nil {

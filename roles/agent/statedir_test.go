@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/job"
@@ -26,7 +28,25 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if file := os.Getenv("HELIOS_TEST_RECORD_LOCK"); file != "" {
+		holdRecordLock(file)
+	}
 	os.Exit(m.Run())
+}
+
+// holdRecordLock takes the lock as java.nio does, says how that went, and keeps it until its standard input ends.
+func holdRecordLock(file string) {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+	}
+	if err != nil {
+		os.Stdout.WriteString(err.Error())
+	} else {
+		os.Stdout.WriteString("locked")
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
 }
 
 func open(t *testing.T, path string) *stateDir {
@@ -265,4 +285,43 @@ func TestHistoryQueue(t *testing.T) {
 			t.Errorf("%v, left %v", err, again.queues)
 		}
 	})
+}
+
+// TestTheLockIsThatOfTheOriginal: a record lock on the whole file, which excludes a Java agent and is excluded by it.
+func TestTheLockIsThatOfTheOriginal(t *testing.T) {
+	path := t.TempDir()
+	dir := open(t, path)
+	java := func() (*exec.Cmd, string) {
+		t.Helper()
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "HELIOS_TEST_RECORD_LOCK="+filepath.Join(path, "lock"))
+		end, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			end.Close()
+			_ = cmd.Wait()
+		})
+		said := make([]byte, 100)
+		n, _ := out.Read(said)
+		return cmd, string(said[:n])
+	}
+	if _, said := java(); said != "resource temporarily unavailable" {
+		t.Errorf("while our agent has it, another one gets: %s", said)
+	}
+	dir.close()
+	if _, said := java(); said != "locked" {
+		t.Errorf("after it has ended: %s", said)
+	}
+	if _, err := openStateDir(path, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "State lock file already locked") {
+		t.Errorf("while another one has it, our agent gets: %v", err)
+	}
 }

@@ -67,6 +67,12 @@ func (s *statuses) save() error {
 	return s.dir.write(statusesFile, pretty(base64Texts(&texts)))
 }
 
+// sameStatus tells whether two statuses of a task say the same of it.
+func sameStatus(a, b job.TaskStatus) bool {
+	return a.State == b.State && a.Goal == b.Goal && a.Throttled == b.Throttled &&
+		(a.ContainerID == nil) == (b.ContainerID == nil) && (a.ContainerID == nil || *a.ContainerID == *b.ContainerID)
+}
+
 // put records the newest status of a task.
 func (s *statuses) put(status job.TaskStatus) error {
 	s.mu.Lock()
