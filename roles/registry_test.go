@@ -26,7 +26,9 @@ func recordedImages(t testing.TB) {
 			}
 			return err
 		})
-		registry := dockertest.New(&lasting{TB: t}).Registry(recordedRegistry)
+		docker := dockertest.New(&lasting{TB: t})
+		docker.Load("busybox", dockertest.Busybox(t)) // one command names it so
+		registry := docker.Registry(recordedRegistry)
 		for _, image := range []string{"probe:1", "probe:2"} {
 			registry.Push(image, dockertest.Probe(t))
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -64,6 +65,7 @@ func TestRecordedTranscripts(t *testing.T) {
 		{"04-create-file", tally{31, 16, 0, 0, 29}},
 		{"05-jobs", tally{65, 7, 0, 0, 59}},
 		{"06-deploy", tally{79, 10, 0, 0, 78}},
+		{"07-ports", tally{38, 2, 0, 0, 36}},
 		{"08-hosts", tally{64, 16, 0, 0, 64}},
 		{"12-watch", tally{22, 2, 0, 0, 24}},
 		{"13-two-masters", tally{37, 6, 12, 0, 34}},
@@ -286,6 +288,15 @@ func (s *stage) play(step clitest.Step, sent map[int][]clitest.Request, count *t
 	}
 	got := s.run(step)
 	requests := s.requests()
+	if slices.Contains(step.Args, "history") && step.Judge(got) != "" { // an agent writes it a moment later
+		storetest.Eventually(s.t, inTime, func() error {
+			if got = s.run(step); step.Judge(got) != "" {
+				return errors.New(step.Judge(got))
+			}
+			return nil
+		})
+		s.requests() // those of the first time count
+	}
 	if step.Waits(got) {
 		count.waiting++
 		return
