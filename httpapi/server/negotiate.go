@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -80,13 +81,28 @@ func refused(params string) bool {
 	return err == nil && value == 0
 }
 
+// packer is what gzip and zlib have in common.
+type packer interface {
+	io.WriteCloser
+	Reset(w io.Writer)
+}
+
+// A packer takes near a megabyte, which is more work to provide than most bodies are to pack.
+var (
+	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+	zlibs = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+)
+
 // pack encodes a body as gzip or, in zlib's format, deflate.
 func pack(body []byte, encoding string) []byte {
-	var b bytes.Buffer
-	var w io.WriteCloser = gzip.NewWriter(&b)
+	idle := &gzips
 	if encoding == "deflate" {
-		w = zlib.NewWriter(&b)
+		idle = &zlibs
 	}
+	w := idle.Get().(packer)
+	defer idle.Put(w)
+	var b bytes.Buffer
+	w.Reset(&b)
 	_, _ = w.Write(body) // a bytes.Buffer takes everything
 	_ = w.Close()
 	return b.Bytes()
