@@ -186,27 +186,36 @@ func TestBackupIsRestoredWithoutSessionsAndAboveAllZxids(t *testing.T) {
 	if _, err := Restore(file, dir); err == nil || !strings.Contains(err.Error(), "move it away") {
 		t.Errorf("restored over a state: %v", err)
 	}
-	want := state(r.pipeline.tree) // the sessions have been closed by then or not
 	target := filepath.Join(t.TempDir(), "deep", "store")
 	restored := must(Restore(file, target))
 	again := start(t, Options{Dir: target, NoSync: true})
 	if restored.Zxid>>32 < 1 || again.pipeline.zxid() < seen {
 		t.Errorf("zxid 0x%x after 0x%x", again.pipeline.zxid(), seen)
 	}
-	got := state(again.pipeline.tree)
-	for key, value := range want {
-		_, ephemeral := r.pipeline.tree.lookup(strings.TrimPrefix(key, "node ")), false
-		if n := r.pipeline.tree.lookup(strings.TrimPrefix(key, "node ")); n != nil {
-			ephemeral = n.owner > 0
-		}
-		if strings.HasPrefix(key, "node /") && !ephemeral && len(key) < len("node /n0") && got[key] != value {
-			t.Errorf("%s: %s, was %s", key, got[key], value)
-		}
+	if diff := cmp.Diff(contentsOf(r.pipeline.tree), contentsOf(again.pipeline.tree)); diff != "" {
+		t.Error(diff)
 	}
 	if len(again.pipeline.tree.sessions)+len(again.pipeline.tree.ephemerals) > 0 || again.pipeline.tree.lookup("/mine") != nil || again.pipeline.tree.lookup("/later") == nil {
 		t.Errorf("%d sessions, ephemeral nodes %v", len(again.pipeline.tree.sessions), again.pipeline.tree.ephemerals)
 	}
 	must(client(t, again).Create("/n0/s-", nil, zk.FlagSequence, everyone))
+}
+
+// contentsOf is what the nodes hold that belong to no session.
+func contentsOf(tr *tree) map[string]string {
+	all := map[string]string{}
+	var walk func(path string, n *node)
+	walk = func(path string, n *node) {
+		if n.owner > 0 {
+			return
+		}
+		all[path] = fmt.Sprintf("%q %v %d %d, zxids %d %d, times %d %d, counter %d", n.data, n.acl, n.version, n.aversion, n.czxid, n.mzxid, n.ctime, n.mtime, n.created)
+		for name, child := range n.children {
+			walk(path+"/"+name, child)
+		}
+	}
+	walk("", tr.root)
+	return all
 }
 
 func TestBackupsUnderLoadHoldEverythingAcknowledgedBefore(t *testing.T) {

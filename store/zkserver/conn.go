@@ -293,7 +293,7 @@ func (c *conn) decoded(xid int32, d *decoder, r *request) bool {
 // write sends a request through the pipeline without waiting for it.
 func (c *conn) write(xid int32, r *request) bool {
 	r.caller = caller{session: c.session, ids: c.ids}
-	r.size = len(c.frame)
+	r.size, r.out = len(c.frame), c.out
 	c.frame = nil // the request's data is part of it
 	closing := r.kind == opCloseSession
 	r.done = func(r *request) {
@@ -305,7 +305,6 @@ func (c *conn) write(xid int32, r *request) bool {
 		}
 		c.reply(xid, r.zxid, r.answer, r.body)
 		c.out.endWrite()
-		c.out.filled.Signal()
 	}
 	c.out.startWrite()
 	return c.srv.pipeline.submit(r)

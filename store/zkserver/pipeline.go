@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	batchRequests = 1000    // requests of one batch at most
-	batchBytes    = 4 << 20 // request bytes after which a batch is closed
-	queueLength   = 64      // and one for each connection that waits
+	batchRequests = 1000                 // requests of one batch at most
+	batchBytes    = 4 << 20              // request bytes after which a batch is closed
+	gatherPause   = 2 * time.Millisecond // the longest that a batch waits for more; nor longer than the log took last
+	queueLength   = 64                   // and one for each connection that waits
 )
 
 // request is what goes through the pipeline: everything that changes the tree or must keep its place among changes.
@@ -28,6 +29,7 @@ type request struct {
 	answer code             // filled in by the pipeline
 	body   []byte           // filled in by the pipeline
 	done   func(r *request) // called once, with the tree locked, in the order of the requests; must not block
+	out    *outbox          // what done queues the answer in, if any; flushed when the tree is free
 }
 
 // pipeline takes requests in their order, prepares a batch of them against a view, has the log make it durable, applies
@@ -39,6 +41,9 @@ type pipeline struct {
 	watches *watches
 	queue   chan *request
 	stopped chan struct{} // closed when requests are not taken any more
+
+	lengths [2]int        // of the last two batches
+	took    time.Duration // by the log for the last one
 
 	log          zerolog.Logger
 	refusing     bool           // the last write to the log failed
@@ -74,23 +79,37 @@ func (p *pipeline) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case first := <-p.queue:
-			p.commit(p.fill(first))
+			batch := p.fill(first)
+			p.lengths = [2]int{p.lengths[1], len(batch)}
+			p.commit(batch)
 			p.tidy(ctx)
 		}
 	}
 }
 
-// fill adds what is waiting already to a batch.
+// fill adds to a batch what is waiting already. Where the batches before were larger, it waits a little for more: many
+// clients whose writes were answered together are about to write again together. One that writes alone never waits.
 func (p *pipeline) fill(first *request) []*request {
 	batch, size := []*request{first}, first.size
+	expected := max(p.lengths[0], p.lengths[1])
+	late := time.NewTimer(min(p.took, gatherPause))
+	defer late.Stop()
 	for len(batch) < batchRequests && size < batchBytes {
+		var r *request
 		select {
-		case r := <-p.queue:
-			batch = append(batch, r)
-			size += r.size
+		case r = <-p.queue:
 		default:
-			return batch
+			if len(batch) >= expected {
+				return batch
+			}
+			select {
+			case r = <-p.queue:
+			case <-late.C:
+				return batch
+			}
 		}
+		batch = append(batch, r)
+		size += r.size
 	}
 	return batch
 }
@@ -110,7 +129,9 @@ func (p *pipeline) commit(batch []*request) {
 	}
 	var failed error
 	if p.journal != nil && len(txns) > 0 {
+		start := time.Now()
 		failed = p.journal.append(txns)
+		p.took = time.Since(start)
 		switch {
 		case failed != nil && !p.refusing:
 			p.log.Error().Err(failed).Msg("the log cannot be written, changes are refused")
@@ -125,6 +146,16 @@ func (p *pipeline) commit(batch []*request) {
 		refusal = codeConnectionLoss
 	}
 
+	p.finish(batch, made, txns, failed, refusal)
+	for _, r := range batch {
+		if r.out != nil {
+			r.out.flush()
+		}
+	}
+}
+
+// finish applies what is durable, tells the events and gives each request its answer.
+func (p *pipeline) finish(batch []*request, made []int, txns []txn, failed error, refusal code) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, r := range batch {
