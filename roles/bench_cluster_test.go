@@ -76,7 +76,7 @@ func (l *clusterLab) together() []bar {
 		names, clients := make([]string, jobs), make([]*exec.Cmd, jobs)
 		for i := range names {
 			names[i] = unique("bench")
-			clients[i] = l.dockerRunning(names[i])
+			clients[i] = l.dockerRunning(names[i], l.freePort())
 		}
 		began := time.Now()
 		l.atOnce(jobs, func(i int) error {
@@ -100,12 +100,12 @@ func (l *clusterLab) replace() []bar {
 		first := *l.cluster.awaitState(id, l.docker.Host, job.Running).ContainerID
 		l.run(exec.Command("docker", "kill", first))
 		second := first
-		l.soon(func() bool {
-			status, err := l.cluster.task(id, l.docker.Host)
-			if err == nil && status != nil && status.State == job.Running {
-				second = *status.ContainerID
+		storetest.Eventually(l.b, inTime, func() error {
+			second = *l.cluster.awaitState(id, l.docker.Host, job.Running).ContainerID
+			if second == first {
+				return errors.New("not replaced yet")
 			}
-			return second != first
+			return nil
 		})
 		took := milliseconds(l.moments(second).StartedAt.Sub(l.moments(first).FinishedAt))
 		l.clear(id, second)
@@ -122,7 +122,8 @@ func (l *clusterLab) undeploy() []bar {
 	helios := func() float64 {
 		id := l.cluster.create(l.job())
 		l.cluster.deploy(id, l.docker.Host)
-		container := *l.cluster.awaitState(id, l.docker.Host, job.Running).ContainerID
+		task := l.cluster.awaitState(id, l.docker.Host, job.Running)
+		l.obeys(fmt.Sprint(*task.Ports["http"].ExternalPort))
 		began := time.Now()
 		l.cluster.undeploy(id, l.docker.Host)
 		l.soon(func() bool {
@@ -130,17 +131,23 @@ func (l *clusterLab) undeploy() []bar {
 			return err == nil && status.Jobs[id] == nil && status.Statuses[id] == nil
 		})
 		took := milliseconds(time.Since(began))
-		l.remove(id, container)
+		l.remove(id, *task.ContainerID)
 		return took
 	}
 	docker := func() float64 {
-		name := unique("bench")
-		l.run(l.dockerRunning(name))
+		name, port := unique("bench"), l.freePort()
+		l.run(l.dockerRunning(name, port))
 		defer l.docker.Remove(name)
+		l.obeys(port)
 		return milliseconds(l.run(exec.Command("docker", "stop", name)))
 	}
 	took := inTurn(rounds, helios, docker)
 	return []bar{{what: "undeploy to gone from the API; docker stop", unit: "ms", limit: 100, times: 1, ours: took[0], floor: took[1]}}
+}
+
+// obeys waits until the container at the port serves: before that it may not hear the signal to stop.
+func (l *clusterLab) obeys(port string) {
+	l.soon(func() bool { return get("http://127.0.0.1:"+port+"/") == nil })
 }
 
 // status is what the master needs to answer for the status of a deployed job, 500 times a second on 32 connections. A

@@ -208,14 +208,14 @@ func (l *lab) deploy() []bar {
 func (l *lab) dockerRun() float64 {
 	name := unique("bench")
 	began := time.Now()
-	l.run(l.dockerRunning(name))
+	l.run(l.dockerRunning(name, l.freePort()))
 	defer l.docker.Remove(name)
 	return milliseconds(l.moments(name).StartedAt.Sub(began))
 }
 
 // dockerRunning is the command that runs what job describes.
-func (l *lab) dockerRunning(name string) *exec.Cmd {
-	return exec.Command("docker", "run", "-d", "--name", name, "--label", l.label, "-p", l.freePort()+":8080", l.image)
+func (l *lab) dockerRunning(name, port string) *exec.Cmd {
+	return exec.Command("docker", "run", "-d", "--name", name, "--label", l.label, "-p", port+":8080", l.image)
 }
 
 // exit is the time from the end of a killed container to EXITED in the API, and to the end of docker wait.
@@ -314,9 +314,9 @@ func (l *lab) run(c *exec.Cmd) time.Duration {
 	return took
 }
 
-// soon asks again and again, each 2 ms, until the answer is yes.
+// soon asks again and again, each 5 ms, until the answer is yes.
 func (l *lab) soon(reached func() bool) {
-	ticker := time.NewTicker(2 * time.Millisecond)
+	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for deadline := time.Now().Add(inTime); !reached(); <-ticker.C {
 		if time.Now().After(deadline) {
