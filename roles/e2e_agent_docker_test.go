@@ -26,8 +26,9 @@ func (h *hostCase) inspect(container string, into any) {
 	}
 }
 
-// dockerProxy is a way to the Docker daemon on which each request is seen first; it returns its endpoint.
-func dockerProxy(t *testing.T, see func(*http.Request)) string {
+// dockerProxy is a way to the Docker daemon on which each request is seen first, and each answer last; it returns its
+// endpoint.
+func dockerProxy(t *testing.T, see func(*http.Request), change func(*http.Response) error) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "docker.sock")
 	listener, err := net.Listen("unix", socket)
@@ -40,7 +41,7 @@ func dockerProxy(t *testing.T, see func(*http.Request)) string {
 		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", "/var/run/docker.sock")
 		}},
-		FlushInterval: -1,
+		FlushInterval: -1, ModifyResponse: change,
 	}
 	server := &http.Server{ReadHeaderTimeout: inTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		see(r)

@@ -228,7 +228,7 @@ func killedBeforeStart(t *testing.T, h *hostCase) {
 			default:
 			}
 		}
-	})
+	}, nil)
 	a = h.start("--docker", endpoint)
 	id := h.create(job.Job{Image: &h.image, Command: idle})
 	h.deploy(id, h.docker.Host)
