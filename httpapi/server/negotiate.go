@@ -87,11 +87,18 @@ type packer interface {
 	Reset(w io.Writer)
 }
 
-// A packer takes near a megabyte, which is more work to provide than most bodies are to pack.
+// A packer is more work to make, and at higher levels even to make ready again, than most bodies are to pack.
 var (
-	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-	zlibs = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+	gzips = sync.Pool{New: func() any { return packerOf(gzip.NewWriterLevel(nil, gzip.BestSpeed)) }}
+	zlibs = sync.Pool{New: func() any { return packerOf(zlib.NewWriterLevel(nil, zlib.BestSpeed)) }}
 )
+
+func packerOf(w packer, err error) packer {
+	if err != nil {
+		panic(err) // the level is one that there is
+	}
+	return w
+}
 
 // pack encodes a body as gzip or, in zlib's format, deflate.
 func pack(body []byte, encoding string) []byte {
