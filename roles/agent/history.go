@@ -27,6 +27,7 @@ const (
 type history struct {
 	dir  *stateDir
 	host string
+	file *saver
 	log  zerolog.Logger
 
 	mu     sync.Mutex // guards queues and newest
@@ -41,6 +42,7 @@ func openHistory(dir *stateDir, host string, log zerolog.Logger) (*history, erro
 		dir: dir, host: host, log: log,
 		queues: make(map[job.ID][]job.TaskStatusEvent), newest: make(map[job.ID]int64), bell: make(chan struct{}, 1),
 	}
+	h.file = newSaver(h.save)
 	return h, dir.read(historyFile, h.parse)
 }
 
@@ -68,21 +70,34 @@ func (h *history) parse(data []byte) error {
 	return nil
 }
 
-// save writes the file; mu is held.
-func (h *history) save() {
+// save writes the file.
+func (h *history) save() error {
+	h.mu.Lock()
 	stored := make(map[job.ID][]*job.TaskStatusEvent, len(h.queues))
-	for id, events := range h.queues {
+	for id, events := range h.queues { // none of an event changes
 		for i := range events {
 			stored[id] = append(stored[id], &events[i])
 		}
 	}
-	if err := h.dir.write(historyFile, pretty(eventQueues(&stored))); err != nil {
+	h.mu.Unlock()
+	return h.dir.write(historyFile, pretty(eventQueues(&stored)))
+}
+
+// keep has the file follow what is queued.
+func (h *history) keep() {
+	if err := h.file.save(); err != nil {
 		h.log.Warn().Err(err).Msg("history events are only in memory")
 	}
 }
 
 // add queues a status with the time now, or the next free millisecond of its job (agent Q36).
 func (h *history) add(status job.TaskStatus, now time.Time) {
+	h.queue(status, now)
+	h.keep()
+	ring(h.bell)
+}
+
+func (h *history) queue(status job.TaskStatus, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id := status.Job.ID
@@ -95,8 +110,6 @@ func (h *history) add(status job.TaskStatus, now time.Time) {
 		h.drop(id)
 	}
 	h.queues[id] = append(h.queues[id], job.TaskStatusEvent{Status: &status, Timestamp: at, Host: &h.host})
-	h.save()
-	ring(h.bell)
 }
 
 func (h *history) total() int {
@@ -173,9 +186,7 @@ func (h *history) drain(ctx context.Context, write func(context.Context, job.Tas
 	stored := 0
 	defer func() {
 		if stored > 0 {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.save()
+			h.keep()
 		}
 	}()
 	for {

@@ -15,8 +15,9 @@ import (
 // statuses is what this agent says of its tasks. The local state is the truth: it is on disk before put returns, and
 // ZooKeeper is made equal to it, never the other way round (zookeeper §10.2).
 type statuses struct {
-	dir *stateDir
-	log zerolog.Logger
+	dir  *stateDir
+	file *saver
+	log  zerolog.Logger
 
 	mu    sync.Mutex // guards local
 	local map[job.ID][]byte
@@ -29,6 +30,7 @@ func base64Texts(p *map[string]string) document.Value { return document.TextMap(
 
 func openStatuses(dir *stateDir, log zerolog.Logger) (*statuses, error) {
 	s := &statuses{dir: dir, log: log, local: make(map[job.ID][]byte), bell: make(chan struct{}, 1)}
+	s.file = newSaver(s.save)
 	return s, dir.read(statusesFile, s.parse)
 }
 
@@ -57,11 +59,11 @@ func (s *statuses) parse(data []byte) error {
 	return nil
 }
 
-// save writes the file; mu is held, so that the file never falls behind. It is the one lock kept across I/O: what is
-// reported of a container must be on disk before that container is started.
+// save writes the file.
 func (s *statuses) save() error {
-	texts := make(map[string]string, len(s.local))
-	for id, status := range s.local {
+	local := s.snapshot()
+	texts := make(map[string]string, len(local))
+	for id, status := range local {
 		texts[id.String()] = base64.StdEncoding.EncodeToString(status)
 	}
 	return s.dir.write(statusesFile, pretty(base64Texts(&texts)))
@@ -73,12 +75,14 @@ func sameStatus(a, b job.TaskStatus) bool {
 		(a.ContainerID == nil) == (b.ContainerID == nil) && (a.ContainerID == nil || *a.ContainerID == *b.ContainerID)
 }
 
-// put records the newest status of a task.
+// put records the newest status of a task. It is on disk when put returns: what is reported of a container must be there
+// before that container is started.
 func (s *statuses) put(status job.TaskStatus) error {
+	text := document.Canonical(status.JSON())
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.local[status.Job.ID] = document.Canonical(status.JSON())
-	err := s.save()
+	s.local[status.Job.ID] = text
+	s.mu.Unlock()
+	err := s.file.save()
 	ring(s.bell)
 	return err
 }
@@ -86,12 +90,13 @@ func (s *statuses) put(status job.TaskStatus) error {
 // remove forgets a task.
 func (s *statuses) remove(id job.ID) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.local[id]; !known {
+	_, known := s.local[id]
+	delete(s.local, id)
+	s.mu.Unlock()
+	if !known {
 		return nil
 	}
-	delete(s.local, id)
-	err := s.save()
+	err := s.file.save()
 	ring(s.bell)
 	return err
 }
