@@ -204,7 +204,7 @@ func sessionsAreLost(t *testing.T, e *ensembleCluster) {
 	m.process.signal(syscall.SIGCONT)
 	other.await(a.docker.Host, host.Up)
 	storetest.Eventually(t, inTime, listed(true))
-	e.reachesAgents(t, 10*time.Second)
+	e.reachesAgents(t, 20*time.Second)
 }
 
 // reachesAgents deploys a job to every agent, which has so long to run it, and takes it back.
@@ -247,7 +247,7 @@ func leaderDies(t *testing.T, e *ensembleCluster) {
 	for _, m := range e.masters {
 		storetest.Eventually(t, inTime, func() error { _, err := m.Hosts(t.Context(), ""); return err })
 	}
-	e.reachesAgents(t, 10*time.Second)
+	e.reachesAgents(t, 20*time.Second)
 	e.zookeeper.Restart(leader)
 	e.zookeeper.AwaitServing(leader)
 }
