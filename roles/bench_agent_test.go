@@ -71,11 +71,13 @@ func (l *agentLab) healthy() []bar {
 	return []bar{{what: "health check can pass to RUNNING", unit: "ms", limit: 250, ours: took[0]}}
 }
 
-// running waits until all tasks run in other containers than these, and returns the containers by task.
+// running waits until all tasks run in other containers than these, and returns the containers by task. It asks seldom: to
+// answer for a hundred tasks is work, too, and when a container was started Docker knows.
 func (l *agentLab) running(before map[job.ID]string) map[job.ID]string {
 	l.b.Helper()
 	var now map[job.ID]string
 	storetest.Eventually(l.b, patient, func() error {
+		<-time.After(time.Second)
 		now = make(map[job.ID]string)
 		status, err := l.cluster.HostStatus(l.b.Context(), l.docker.Host)
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 )
 
 // patience is how long one request to the daemon may take; loaded machines are slow.
@@ -236,11 +237,21 @@ func (d *Daemon) clean() {
 	for _, c := range containers {
 		ids = append(ids, c.ID)
 	}
+	var removals errgroup.Group
+	removals.SetLimit(8)
 	for _, id := range ids {
-		if err := d.remove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
-			d.t.Error(err)
-		}
+		removals.Go(func() error {
+			ctx, cancel := d.request()
+			defer cancel()
+			if err := d.remove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
+				d.t.Error(err)
+			}
+			return nil
+		})
 	}
+	_ = removals.Wait()
+	ctx, cancel = d.request() // a minute may be over
+	defer cancel()
 	for _, name := range d.volumes {
 		if _, err := d.client.VolumeRemove(ctx, name, client.VolumeRemoveOptions{Force: true}); err != nil && !errdefs.IsNotFound(err) {
 			d.t.Error(err)
