@@ -86,6 +86,12 @@ func TestWishesAfterAReading(t *testing.T) {
 			want: map[string]job.Goal{"c": job.Start},
 		},
 		{
+			name:   "after a crash between the tasks' file and the mark's, a task that was taken out is undeployed all the same",
+			before: wishes{mark: new(mark(7, 5)), tasks: tasks(task("a", job.Start), task("b", job.Stop), task("c", job.Start))},
+			read:   store.Tasks{Directory: mark(7, 7), Tasks: tasks(task("b", job.Stop), task("c", job.Start))},
+			want:   map[string]job.Goal{"b": job.Stop, "c": job.Start}, undeployed: []string{"a"},
+		},
+		{
 			name: "a goal of a restored directory does not stop what runs", before: before,
 			read: store.Tasks{Directory: mark(7, 3), Tasks: tasks(task("a", job.Stop), task("b", job.Start))},
 			want: map[string]job.Goal{"a": job.Start, "b": job.Start}, doubted: []string{"a"},

@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+)
+
+func TestAStatusTooLargeForTheStoreKeepsNoOtherBack(t *testing.T) {
+	st, err := store.Open(store.Options{Servers: storetest.Start(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(st.Close)
+	if err := st.RegisterHost(t.Context(), "h", "id"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openStatuses(open(t, t.TempDir()), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "big", "c"} {
+		status := job.TaskStatus{Job: job.Job{ID: testID(name)}, State: job.Running}
+		if name == "big" {
+			status.Env = map[string]string{"X": strings.Repeat("x", 2_000_000)}
+		}
+		if err := s.put(status); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &publisher{store: st, host: "h", statuses: s, log: zerolog.Nop()}
+	if err := p.push(t.Context(), map[string][]byte{}); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("error %v", err)
+	}
+	there, err := st.TaskStatuses(t.Context(), "h")
+	if err != nil || len(there) != 2 || there[testID("a").String()] == nil || there[testID("c").String()] == nil {
+		t.Errorf("%v; %d statuses are there, want those of a and c", err, len(there))
+	}
+}
+
+func TestAnEventTooLargeForTheStoreIsDropped(t *testing.T) {
+	h, err := openHistory(open(t, t.TempDir()), "h", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.UnixMilli(1_000_000)
+	for i, name := range []string{"big", "a"} {
+		h.add(job.TaskStatus{Job: job.Job{ID: testID(name)}, State: job.Running}, at.Add(time.Duration(i)*time.Second))
+	}
+	var written []string
+	err = h.drain(t.Context(), func(_ context.Context, e job.TaskStatusEvent) error {
+		if e.Status.Job.ID.Name == "big" {
+			return store.ErrTooLarge
+		}
+		written = append(written, e.Status.Job.ID.Name)
+		return nil
+	})
+	if err != nil || strings.Join(written, " ") != "a" {
+		t.Errorf("%v, written %v", err, written)
+	}
+}
