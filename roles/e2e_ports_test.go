@@ -124,8 +124,11 @@ func portsStay(t *testing.T, h *hostCase) {
 			if s, d := *status.Ports["static"].ExternalPort, *status.Ports["dynamic"].ExternalPort; s != k.static || d != k.dynamic {
 				t.Fatalf("ports were %d and %d, are %d and %d", k.static, k.dynamic, s, d)
 			}
+			if err := get(fmt.Sprintf("http://127.0.0.1:%d", k.dynamic)); err != nil { // it runs a moment before it listens
+				return err
+			}
 			k.container = *status.ContainerID
-			return get(fmt.Sprintf("http://127.0.0.1:%d", k.dynamic))
+			return nil
 		})
 	}
 	h.docker.Kill(tasks[0].container)
