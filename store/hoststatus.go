@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
+
+	"github.com/go-zookeeper/zk"
 
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/host"
@@ -20,7 +23,21 @@ func (s *Store) hostStatus(ctx context.Context, name string) (host.Status, error
 	if !legalName(name) {
 		return host.Status{}, host.ErrNotFound
 	}
-	nodes, err := s.session.getAll(ctx, []string{
+	tasks, err := s.session.children(ctx, configHostJobs(name))
+	if errors.Is(err, zk.ErrNoNode) { // of names that nobody registered nothing is remembered
+		var registered bool
+		if registered, err = s.session.exists(ctx, configHostID(name)); err == nil && !registered {
+			err = host.ErrNotFound
+		}
+	}
+	if err != nil {
+		return host.Status{}, err
+	}
+	reported, err := s.session.childrenIfAny(ctx, statusHostJobs(name))
+	if err != nil {
+		return host.Status{}, err
+	}
+	nodes, err := s.session.getAllKnown(ctx, []string{
 		configHostID(name), statusHostUp(name),
 		statusHostInfo(name), statusHostAgentInfo(name), statusHostEnvironment(name), statusHostLabels(name),
 	})
@@ -46,43 +63,26 @@ func (s *Store) hostStatus(ctx context.Context, name string) (host.Status, error
 	if status.Labels, err = texts(nodes[5]); err != nil {
 		return host.Status{}, err
 	}
-	if status.Jobs, err = s.deployments(ctx, name); err != nil {
+	deployments, err := entries(ctx, s, configHostJobs(name), tasks.names, (*job.Task).JSON)
+	if err != nil {
 		return host.Status{}, err
 	}
-	status.Statuses, err = s.taskStatuses(ctx, name)
+	status.Jobs = make(map[job.ID]*job.Deployment, len(deployments))
+	for id, task := range deployments {
+		status.Jobs[id] = new(deploymentOf(id, *task))
+	}
+	status.Statuses, err = entries(ctx, s, statusHostJobs(name), reported, (*job.TaskStatus).JSON)
 	return status, err
 }
 
-// deployments reads a host's deployments, as far as they are readable.
-func (s *Store) deployments(ctx context.Context, name string) (map[job.ID]*job.Deployment, error) {
-	tasks, err := entries(ctx, s, configHostJobs(name), (*job.Task).JSON)
-	if err != nil {
-		return nil, err
-	}
-	deployments := make(map[job.ID]*job.Deployment, len(tasks))
-	for id, task := range tasks {
-		deployments[id] = new(deploymentOf(id, *task))
-	}
-	return deployments, nil
-}
-
-// taskStatuses reads what a host reported of its tasks, as far as it is readable.
-func (s *Store) taskStatuses(ctx context.Context, name string) (map[job.ID]*job.TaskStatus, error) {
-	return entries(ctx, s, statusHostJobs(name), (*job.TaskStatus).JSON)
-}
-
-// entries reads the documents in a directory whose nodes are named by jobs.
-func entries[T any](ctx context.Context, s *Store, directory string, form func(*T) document.Value) (map[job.ID]*T, error) {
-	names, err := s.session.childrenIfAny(ctx, directory)
-	if err != nil {
-		return nil, err
-	}
+// entries reads the documents in a directory that was just listed and whose nodes are named by jobs.
+func entries[T any](ctx context.Context, s *Store, directory string, names []string, form func(*T) document.Value) (map[job.ID]*T, error) {
 	ids := s.jobIDs(directory, names)
 	paths := make([]string, len(ids))
 	for i, id := range ids {
 		paths[i] = childOf(directory, id.String())
 	}
-	nodes, err := s.session.getAll(ctx, paths)
+	nodes, err := s.session.getAllKnown(ctx, paths)
 	if err != nil {
 		return nil, err
 	}

@@ -136,9 +136,8 @@ func (s *Store) JobStatus(ctx context.Context, id job.ID) (job.Status, error) {
 }
 
 func (s *Store) jobStatus(ctx context.Context, id job.ID) (job.Status, error) {
-	j, err := s.job(ctx, id)
-	if err != nil {
-		return job.Status{}, err
+	if !legalName(id.String()) {
+		return job.Status{}, job.ErrNotFound
 	}
 	hosts, err := s.session.children(ctx, configJobHosts(id))
 	if errors.Is(err, zk.ErrNoNode) {
@@ -147,11 +146,18 @@ func (s *Store) jobStatus(ctx context.Context, id job.ID) (job.Status, error) {
 	if err != nil {
 		return job.Status{}, err
 	}
-	var paths []string
+	paths := []string{configJob(id)}
 	for _, host := range hosts.names {
 		paths = append(paths, configHostJob(host, id.String()), statusHostJob(host, id.String()))
 	}
-	nodes, err := s.session.getAll(ctx, paths)
+	nodes, err := s.session.getAllKnown(ctx, paths)
+	if err != nil {
+		return job.Status{}, err
+	}
+	if nodes[0].stat == nil {
+		return job.Status{}, job.ErrNotFound
+	}
+	j, err := read(nodes[0], (*job.Job).JSON)
 	if err != nil {
 		return job.Status{}, err
 	}
@@ -161,10 +167,10 @@ func (s *Store) jobStatus(ctx context.Context, id job.ID) (job.Status, error) {
 		TaskStatuses: make(map[string]*job.TaskStatus),
 	}
 	for i, host := range hosts.names {
-		if task := listed(s, nodes[2*i], (*job.Task).JSON); task != nil {
+		if task := listed(s, nodes[2*i+1], (*job.Task).JSON); task != nil {
 			status.Deployments[host] = new(deploymentOf(id, *task))
 		}
-		if reported := listed(s, nodes[2*i+1], (*job.TaskStatus).JSON); reported != nil {
+		if reported := listed(s, nodes[2*i+2], (*job.TaskStatus).JSON); reported != nil {
 			status.TaskStatuses[host] = reported
 		}
 	}

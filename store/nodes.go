@@ -62,6 +62,9 @@ func (s *session) stats(ctx context.Context, paths ...string) ([]*zk.Stat, error
 
 // each calls f for all paths, many at once.
 func each(ctx context.Context, paths []string, f func(ctx context.Context, i int, path string) error) error {
+	if len(paths) == 1 {
+		return f(ctx, 0, paths[0])
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxInFlight)
 	for i, path := range paths {

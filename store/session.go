@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,8 @@ type session struct {
 	closing context.Context // done when close was called
 	cancel  context.CancelFunc
 	calls   sync.WaitGroup // requests under way, abandoned ones included
+
+	known known
 
 	mu        sync.Mutex // guards all below
 	closed    bool
@@ -131,8 +134,17 @@ func (s *session) connect(network, address string, _ time.Duration) (net.Conn, e
 	}
 	s.transport = conn
 	s.granting = time.AfterFunc(s.handshake, func() { conn.Close() })
-	return conn, nil
+	return &buffered{Conn: conn, in: bufio.NewReader(conn)}, nil
 }
+
+// buffered reads all that came at once. The library reads each frame's length and then its rest, and sets a deadline
+// before and after.
+type buffered struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (b *buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
 
 // noticed is called by the library's goroutines and must not block. Only the session's own states matter here; events
 // of nodes reach their watchers through the watchers' channels.
@@ -147,6 +159,7 @@ func (s *session) noticed(event zk.Event) {
 		s.granting.Stop()
 		s.settle(event.Server)
 	case zk.StateDisconnected:
+		s.known.disconnected()
 		s.settling = nil
 		if s.link.up {
 			s.change(false)
