@@ -28,6 +28,8 @@ import (
 type Options struct {
 	// Servers is the connect string: h1:2181,h2:2181/chroot. The chroot node must exist.
 	Servers string
+	// ACLs, if set, protect every node that the store creates; without them it is open to all.
+	ACLs *ACLs
 	// SessionTimeout is how long a session outlives its connection; 60 s by default. The server may shorten it.
 	SessionTimeout time.Duration
 	// ConnectTimeout is how long a request waits for a connection, each time it needs one; 15 s by default.
@@ -35,6 +37,8 @@ type Options struct {
 	// FailFast, if set, ends a request with ErrUnavailable when there has been no connection, or no answer, for that
 	// long: during a long outage at once. For whoever serves people; zero leaves ConnectTimeout alone in force.
 	FailFast time.Duration
+	// Credential, if it has a password, authenticates every connection before anything else is asked on it.
+	Credential Credential
 	// Logger gets state changes of the connection and unreadable nodes; nothing by default.
 	Logger zerolog.Logger
 	// Dial connects to a server; a plain net.Dialer by default.
@@ -55,6 +59,9 @@ type Store struct {
 func Open(opts Options) (*Store, error) {
 	if opts.SessionTimeout < 0 || opts.ConnectTimeout < 0 || opts.FailFast < 0 {
 		return nil, errors.New("zookeeper time-outs must not be negative")
+	}
+	if err := opts.Credential.check(); err != nil {
+		return nil, err
 	}
 	if opts.SessionTimeout == 0 {
 		opts.SessionTimeout = 60 * time.Second

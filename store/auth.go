@@ -1,0 +1,32 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Credential is who a process is to ZooKeeper, by the digest scheme (zookeeper §5.1). It prints without the password.
+type Credential struct {
+	User     string
+	Password string // empty: nobody in particular
+}
+
+// String is the user's name.
+func (c Credential) String() string { return c.User }
+
+// GoString keeps the password out of what %#v prints.
+func (c Credential) GoString() string { return fmt.Sprintf("store.Credential{User:%q}", c.User) }
+
+// check refuses what ZooKeeper would understand as another user.
+func (c Credential) check() error {
+	switch {
+	case c.Password == "":
+		return nil
+	case c.User == "":
+		return errors.New("a zookeeper password needs a user")
+	case strings.Contains(c.User, ":"):
+		return fmt.Errorf("zookeeper user %q contains a colon", c.User)
+	}
+	return nil
+}
