@@ -120,7 +120,7 @@ func (s *session) create(ctx context.Context, path string, data []byte, flags in
 		return named("create", path, ErrTooLarge)
 	}
 	_, _, err := call(ctx, s, func(c *zk.Conn) (string, error) {
-		return c.Create(s.chroot+path, notNil(data), flags, acl(path))
+		return c.Create(s.chroot+path, notNil(data), flags, s.acl(path))
 	})
 	return named("create", path, err)
 }
@@ -159,21 +159,29 @@ func (s *session) remove(ctx context.Context, path string) error {
 	return named("delete", path, err)
 }
 
-// ensure makes a node and all above it, empty, where they are missing (zookeeper §1.4 without Q1 and Q6).
+// ensure makes a node and all above it, empty, where they are missing (zookeeper §1.4 without Q1 and Q6): all at once,
+// so that whoever may not make the last one does not leave the others behind.
 func (s *session) ensure(ctx context.Context, path string) error {
-	if path == "" {
-		return nil // the root, which nobody creates
-	}
-	exists, err := s.exists(ctx, path)
-	if exists || err != nil {
-		return err
-	}
-	if err := s.ensure(ctx, parentOf(path)); err != nil {
-		return err
-	}
-	err = s.create(ctx, path, nil, 0)
-	if errors.Is(err, zk.ErrNodeExists) {
-		return nil // somebody else was faster
+	var err error
+	for range maxRaces {
+		var missing []string
+		for at := path; at != ""; at = parentOf(at) { // up to the root, which nobody creates
+			exists, err := s.exists(ctx, at)
+			if err != nil {
+				return err
+			}
+			if exists {
+				break
+			}
+			missing = append(missing, at)
+		}
+		var t txn
+		for _, at := range slices.Backward(missing) {
+			t.create(at, nil)
+		}
+		if _, err = s.commit(ctx, &t); !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
 	}
 	return err
 }
@@ -208,9 +216,6 @@ func (s *session) tree(ctx context.Context, path string) ([]string, error) {
 	}
 	return all, nil
 }
-
-// acl is the access list of a node to be created.
-func acl(string) []zk.ACL { return zk.WorldACL(zk.PermAll) }
 
 // notNil makes empty data of none: a null breaks 0.9 processes (zookeeper §1.3).
 func notNil(data []byte) []byte {

@@ -32,6 +32,7 @@ type session struct {
 	conn           *zk.Conn
 	ended          <-chan zk.Event // closed when the library's loop is over
 	chroot         string
+	rules          []rule // of access lists; nil for nodes that are open to all
 	log            zerolog.Logger
 	connectTimeout time.Duration
 	failFast       time.Duration
@@ -75,6 +76,9 @@ func newSession(opts Options) (*session, error) {
 		dial:           opts.Dial,
 		bells:          make(map[chan struct{}]struct{}),
 		link:           link{since: time.Now(), changed: make(chan struct{})},
+	}
+	if opts.ACLs != nil {
+		s.rules = opts.ACLs.rules()
 	}
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	s.conn, s.ended, err = zk.Connect(addresses, opts.SessionTimeout,

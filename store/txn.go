@@ -44,7 +44,7 @@ func (t *txn) check(path string, version int32) {
 }
 
 func (t *txn) create(path string, data []byte) {
-	t.add(&zk.CreateRequest{Path: path, Data: notNil(data), Acl: acl(path)}, path, data)
+	t.add(&zk.CreateRequest{Path: path, Data: notNil(data)}, path, data)
 }
 
 func (t *txn) set(path string, data []byte, version int32) {
@@ -71,12 +71,9 @@ func (s *session) commit(ctx context.Context, t *txn) (lost bool, err error) {
 	if t.size > maxRequest {
 		return false, fmt.Errorf("commit %d operations: %w", len(t.operations), ErrTooLarge)
 	}
-	operations := t.operations
-	if s.chroot != "" {
-		operations = make([]any, len(t.operations))
-		for i, operation := range t.operations {
-			operations[i] = below(s.chroot, operation)
-		}
+	operations := make([]any, len(t.operations))
+	for i, operation := range t.operations {
+		operations[i] = s.complete(operation)
 	}
 	results, lost, err := call(ctx, s, func(c *zk.Conn) ([]zk.MultiResponse, error) {
 		return c.Multi(operations...)
@@ -89,17 +86,17 @@ func (s *session) commit(ctx context.Context, t *txn) (lost bool, err error) {
 	return lost, err
 }
 
-// below is operation with its path below chroot.
-func below(chroot string, operation any) any {
+// complete is operation with its path below the chroot, and with the access list of what it creates.
+func (s *session) complete(operation any) any {
 	switch o := operation.(type) {
 	case *zk.CheckVersionRequest:
-		return &zk.CheckVersionRequest{Path: chroot + o.Path, Version: o.Version}
+		return &zk.CheckVersionRequest{Path: s.chroot + o.Path, Version: o.Version}
 	case *zk.CreateRequest:
-		return &zk.CreateRequest{Path: chroot + o.Path, Data: o.Data, Acl: o.Acl}
+		return &zk.CreateRequest{Path: s.chroot + o.Path, Data: o.Data, Acl: s.acl(o.Path)}
 	case *zk.SetDataRequest:
-		return &zk.SetDataRequest{Path: chroot + o.Path, Data: o.Data, Version: o.Version}
+		return &zk.SetDataRequest{Path: s.chroot + o.Path, Data: o.Data, Version: o.Version}
 	case *zk.DeleteRequest:
-		return &zk.DeleteRequest{Path: chroot + o.Path, Version: o.Version}
+		return &zk.DeleteRequest{Path: s.chroot + o.Path, Version: o.Version}
 	}
 	panic(fmt.Sprintf("store: no such operation: %T", operation))
 }
