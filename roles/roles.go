@@ -37,6 +37,9 @@ func Main(args []string) int {
 	if status, ok := soloCommand(words, os.Stdout, os.Stderr); ok {
 		return status
 	}
+	if len(words) > 0 && words[0] == "store" {
+		return storeMain(words[1:], os.Stdout, os.Stderr)
+	}
 	if len(words) > 0 {
 		for _, d := range daemons {
 			if words[0] == d.name {
@@ -67,40 +70,44 @@ var daemons = []daemon{
 	{name: "solo", summary: "a whole cluster in one process, for development (helios solo --help)", syntax: soloSyntax, open: openSolo, orderly: new(0)},
 }
 
-// roleNames are the daemons as the client's help shows them.
+// roleNames are the daemons, and the commands without a master, as the client's help shows them.
 func roleNames() []cliui.Command {
 	names := make([]cliui.Command, len(daemons))
 	for i, d := range daemons {
 		names[i] = cliui.Command{Name: d.name, Summary: d.summary}
 	}
-	return names
+	return append(names, cliui.Command{Name: "store", Summary: "tend what is kept in ZooKeeper (helios store --help)"})
 }
 
 // main runs the daemon and returns the exit status of the process.
 func (d daemon) main(words []string) int {
-	syntax := d.syntax()
-	normal, err := syntax.Normalize(words)
+	syntax, status := d.syntax(), 0
+	err := parsed(syntax, words, os.Stdout, func(flags *cli.Context) (err error) {
+		status, err = d.run(flags)
+		return err
+	})
 	if err != nil {
 		return complain(syntax, err)
 	}
-	if len(normal) > 0 && normal[len(normal)-1] == "--help" {
-		fmt.Print(syntax.Help(nil))
-		return 0
+	return status
+}
+
+// parsed does what a command line asks for: action, or its help.
+func parsed(syntax *cliui.Syntax, words []string, out io.Writer, action func(*cli.Context) error) error {
+	normal, err := syntax.Normalize(words)
+	if err != nil {
+		return err
 	}
-	status := 0
+	if len(normal) > 0 && normal[len(normal)-1] == "--help" {
+		fmt.Fprint(out, syntax.Help(nil))
+		return nil
+	}
 	app := &cli.App{
 		Name: syntax.Program, Flags: cliui.Flags(syntax.Options), Writer: io.Discard, ErrWriter: io.Discard,
 		HideHelp: true, HideVersion: true, DisableSliceFlagSeparator: true, ExitErrHandler: func(*cli.Context, error) {},
-		Action: func(flags *cli.Context) error {
-			var err error
-			status, err = d.run(flags)
-			return err
-		},
+		Action: action,
 	}
-	if err := app.Run(append([]string{syntax.Program}, normal...)); err != nil {
-		return complain(syntax, err)
-	}
-	return status
+	return app.Run(append([]string{syntax.Program}, normal...))
 }
 
 // complain says why a daemon does not run, or no more, and returns its exit status. What is wrong with the command line

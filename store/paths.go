@@ -9,9 +9,11 @@ import (
 )
 
 // The node map (zookeeper §2). This file is the only one that spells a path. All nodes are persistent unless marked;
-// "-" is a zero-length node. M is a master, A an agent: who writes.
+// "-" is a zero-length node. M is a master, A an agent, O an operator (helios store init): who writes.
 //
 //	/config
+//	  id                                O  -
+//	    <cluster id>                    O  -, the tree is that cluster's
 //	  jobs                              M  a fresh UUID with each job added or removed
 //	    <job>                           M  Job
 //	      creation-<uuid>               M  -, the operation that created the job
@@ -52,6 +54,7 @@ import (
 //
 // Nodes of our own that 0.9 does not know: none.
 const (
+	configIDs     = "/config/id"
 	configJobs    = "/config/jobs"
 	configJobRefs = "/config/jobrefs"
 	configHosts   = "/config/hosts"
@@ -68,6 +71,8 @@ const (
 var basePaths = []string{
 	configHosts, configJobs, configJobRefs, statusHosts, statusMasters, historyJobs, configGroups, statusGroups,
 }
+
+func configID(cluster string) string { return configIDs + "/" + cluster }
 
 func configJob(id job.ID) string                    { return configJobs + "/" + id.String() }
 func configJobCreation(id job.ID, op string) string { return configJob(id) + "/" + creationPrefix + op }

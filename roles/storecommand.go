@@ -1,0 +1,109 @@
+package roles
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/helios-go/helios/cliui"
+	"github.com/helios-go/helios/store"
+)
+
+// The commands about the tree in ZooKeeper: helios store init and others. They speak to ZooKeeper themselves, without a
+// master. They end with the statuses of our own commands (decisions 12), where 3 says that ZooKeeper did not answer.
+
+// storeCommand is one of them.
+type storeCommand struct {
+	name, summary string
+	options       []cliui.Option // beside those of all
+	run           func(ctx context.Context, flags *cli.Context, out io.Writer) error
+}
+
+var storeCommands = []storeCommand{storeInit}
+
+// storeOptionsOfAll are the options that every store command takes.
+var storeOptionsOfAll = []cliui.Option{
+	{Short: "h", Long: "help", Takes: cliui.Ends, Help: "show this help message and exit"},
+	{Long: "zk", Takes: cliui.One, Help: "zookeeper connection string (default: localhost:2181)"},
+	{Long: "timeout", Takes: cliui.One, Kind: cliui.Integer, Help: "seconds to wait for zookeeper (default: 30)"},
+}
+
+// storeMain runs the store command that words name and returns the exit status.
+func storeMain(words []string, out, complaints io.Writer) int {
+	if len(words) == 0 || words[0] == "-h" || words[0] == "--help" {
+		fmt.Fprint(out, storeHelp())
+		return 0
+	}
+	for _, c := range storeCommands {
+		if c.name == words[0] {
+			return c.main(words[1:], out, complaints)
+		}
+	}
+	fmt.Fprintf(complaints, "helios store: no such command: %q (see helios store --help)\n", words[0])
+	return 2
+}
+
+func storeHelp() string {
+	var b strings.Builder
+	b.WriteString("usage: helios store COMMAND ...\n\nTend what Helios keeps in ZooKeeper\n\ncommands:\n")
+	for _, c := range storeCommands {
+		fmt.Fprintf(&b, "  %-20s  %s\n", c.name, c.summary)
+	}
+	b.WriteString("\nhelios store COMMAND --help shows the options.\n")
+	return b.String()
+}
+
+func (c storeCommand) main(words []string, out, complaints io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	syntax := &cliui.Syntax{
+		Program: "helios store " + c.name, Summary: c.summary, Options: append(c.options, storeOptionsOfAll...),
+	}
+	err := parsed(syntax, words, out, func(flags *cli.Context) error { return c.run(ctx, flags, out) })
+	if err == nil {
+		return 0
+	}
+	if _, ok := errors.AsType[*cliui.SyntaxError](err); ok {
+		fmt.Fprint(complaints, syntax.Usage(nil))
+	}
+	fmt.Fprintf(complaints, "%s: %v\n", syntax.Program, err)
+	return storeStatus(err)
+}
+
+// storeStatus is the exit status of a store command that ended with an error.
+func storeStatus(err error) int {
+	if _, ok := errors.AsType[*cliui.SyntaxError](err); ok {
+		return 2
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return 3
+	}
+	return 1
+}
+
+// openStore connects to the tree that a store command works on, as far as the options name it. The timeout holds for
+// each connection and for each answer.
+func openStore(flags *cli.Context) (*store.Store, error) {
+	seconds := int64(30)
+	if flags.IsSet("timeout") {
+		if seconds = flags.Int64("timeout"); seconds <= 0 || seconds > 24*60*60 {
+			return nil, &cliui.SyntaxError{Message: fmt.Sprintf("argument --timeout: %d is not a number of seconds to wait", seconds)}
+		}
+	}
+	timeout := time.Duration(seconds) * time.Second
+	st, err := store.Open(store.Options{
+		Servers: cmp.Or(flags.String("zk"), "localhost:2181"), ConnectTimeout: timeout, FailFast: timeout,
+	})
+	if err != nil {
+		return nil, &cliui.SyntaxError{Message: "argument --zk: " + err.Error()}
+	}
+	return st, nil
+}
