@@ -16,6 +16,9 @@ import (
 // took it off the list. That is no undeploy (decision 9).
 var ErrDeregistered = errors.New("host was deregistered")
 
+// errUnclear ends an attempt during which the host's nodes came or went.
+var errUnclear = errors.New("its nodes change at this moment")
+
 // OtherAgentError says that an agent with another id holds the host name. It is a [host.ErrConflict].
 type OtherAgentError struct {
 	Host    string
@@ -28,27 +31,6 @@ func (e *OtherAgentError) Error() string {
 		e.ID, e.Host, int64(e.Expires/time.Second))
 }
 func (e *OtherAgentError) Unwrap() error { return host.ErrConflict }
-
-// Mark tells one state of a directory's list of entries from another.
-type Mark struct {
-	Created int64 // zxid of the directory's creation
-	Changes int32 // entries made and deleted since then
-}
-
-func markOf(stat *zk.Stat) Mark { return Mark{Created: stat.Czxid, Changes: stat.Cversion} }
-
-// Continues reports whether m was taken of the same directory as known, then or later. Otherwise the directory was
-// made anew, or an older state of it was restored, and it says nothing about what became of the entries known before
-// (decision 10).
-func (m Mark) Continues(known Mark) bool {
-	return m.Created == known.Created && m.Changes >= known.Changes
-}
-
-// Registration is what an agent must remember of the store it registered in, across restarts too.
-type Registration struct {
-	Hosts Mark // the list of all hosts
-	Tasks Mark // the list of the host's tasks
-}
 
 // Registering is an agent's wish to be registered.
 type Registering struct {
@@ -76,45 +58,57 @@ func (s *Store) RegisterAgent(ctx context.Context, wish Registering) (Registrati
 	if err != nil {
 		return Registration{}, named("register host", wish.Host, err)
 	}
-	stats, err := s.session.stats(ctx, configHosts, configHostJobs(wish.Host))
-	if err == nil && (stats[0] == nil || stats[1] == nil) {
-		err = zk.ErrNoNode // deleted this moment
+	return s.Registration(ctx, wish.Host, wish.ID)
+}
+
+// Registration reads what a registered agent must remember: again from time to time, since the more it knows of the list
+// of hosts, the more of the restored ones it can tell. It returns host.ErrNotFound when there is no id node, and
+// host.ErrConflict when another id stands there.
+func (s *Store) Registration(ctx context.Context, name, id string) (Registration, error) {
+	if !legalName(name) {
+		return Registration{}, named("look for host", name, ErrName)
+	}
+	stats, err := s.session.stats(ctx, configHosts, configHost(name))
+	if err != nil {
+		return Registration{}, named("look for host", name, err)
+	}
+	held, err := s.session.get(ctx, configHostID(name)) // after the lists, which are then those of a registered host
+	switch {
+	case errors.Is(err, zk.ErrNoNode):
+		err = host.ErrNotFound
+	case err == nil && !sameID(held.data, id):
+		err = host.ErrConflict
+	case err == nil && (stats[0] == nil || stats[1] == nil):
+		err = host.ErrNotFound // made this moment
 	}
 	if err != nil {
-		return Registration{}, named("register host", wish.Host, err)
+		return Registration{}, named("look for host", name, err)
 	}
-	return Registration{Hosts: markOf(stats[0]), Tasks: markOf(stats[1])}, nil
+	return Registration{Hosts: markOf(stats[0]), Host: new(markOf(stats[1]))}, nil
 }
 
 func (s *Store) claim(ctx context.Context, wish Registering) error {
 	id, err := s.session.get(ctx, configHostID(wish.Host))
-	if errors.Is(err, zk.ErrNoNode) {
-		hosts, err := s.session.stat(ctx, configHosts)
-		if err != nil {
-			return err
-		}
-		if wish.Known != nil && hosts != nil && markOf(hosts).Continues(wish.Known.Hosts) {
-			return ErrDeregistered
-		}
-		return s.createHost(ctx, wish.Host, wish.ID)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, zk.ErrNoNode):
+		return s.claimFree(ctx, wish)
+	case err != nil:
 		return err
-	}
-	if sameID(id.data, wish.ID) {
+	case sameID(id.data, wish.ID):
 		return s.ensureHost(ctx, wish.Host)
 	}
 	info, err := s.session.stat(ctx, statusHostInfo(wish.Host))
 	if err != nil {
 		return err
 	}
+	former := strings.TrimSpace(string(id.data))
 	if info != nil {
-		if silent := time.Since(time.UnixMilli(info.Mtime)); silent < wish.TTL {
-			return &OtherAgentError{Host: wish.Host, ID: strings.TrimSpace(string(id.data)), Expires: wish.TTL - silent}
+		if left := holdLeft(time.Since(time.UnixMilli(info.Mtime)), wish.TTL); left > 0 {
+			return &OtherAgentError{Host: wish.Host, ID: former, Expires: left}
 		}
 	}
 	if wish.TakingOver != nil {
-		if err := wish.TakingOver(strings.TrimSpace(string(id.data))); err != nil {
+		if err := wish.TakingOver(former); err != nil {
 			return err
 		}
 	}
@@ -122,6 +116,49 @@ func (s *Store) claim(ctx context.Context, wish Registering) error {
 		return err
 	}
 	return s.ensureHost(ctx, wish.Host)
+}
+
+// holdLeft is how long an agent that has been silent goes on holding its name; nothing or less: it is free. By clocks
+// that differ an agent may have been silent for less than no time: it holds its name even where it should not at all
+// (zookeeper §7.3, Q27).
+func holdLeft(silent, ttl time.Duration) time.Duration { return ttl - silent }
+
+// claimFree registers a host that has no id, unless it was deregistered.
+func (s *Store) claimFree(ctx context.Context, wish Registering) error {
+	found := finding{current: wish.Known == nil}
+	if !found.current {
+		var err error
+		if found, err = s.find(ctx, wish.Host); err != nil {
+			return err
+		}
+	}
+	switch judge(wish.Known, found) {
+	case register:
+		return s.createHost(ctx, wish.Host, wish.ID)
+	case deregistered:
+		return ErrDeregistered
+	default:
+		return errUnclear
+	}
+}
+
+// find reads what there is of a host, by a server that has caught up.
+func (s *Store) find(ctx context.Context, name string) (finding, error) {
+	if err := s.session.catchUp(ctx); err != nil {
+		return finding{}, err
+	}
+	stats, err := s.session.stats(ctx, configHosts, configHost(name), configHostID(name))
+	if err != nil {
+		return finding{}, err
+	}
+	found := finding{current: true, registered: stats[2] != nil}
+	if stats[0] != nil {
+		found.hosts = new(markOf(stats[0]))
+	}
+	if stats[1] != nil {
+		found.host = new(markOf(stats[1]))
+	}
+	return found, nil
 }
 
 // hostPaths is what a host needs beside its id.
@@ -211,4 +248,25 @@ func (s *Store) KeepHostUp(ctx context.Context, name, id string) error {
 		s.session.farewell(ctx, statusHostUp(name))
 	}
 	return err
+}
+
+// AwaitHost blocks until the id of a host is made, taken away or replaced, or ctx ends.
+func (s *Store) AwaitHost(ctx context.Context, name string) error {
+	if !legalName(name) {
+		return named("wait for host", name, ErrName)
+	}
+	var first *zk.Stat
+	looked := false
+	return s.session.loop(ctx, "waiting for host "+name, func(ctx context.Context, w *watches) error {
+		stat, err := w.stat(ctx, configHostID(name))
+		switch {
+		case err != nil:
+			return err
+		case !looked:
+			first, looked = stat, true
+		case (stat == nil) != (first == nil) || stat != nil && stat.Czxid != first.Czxid:
+			return final{}
+		}
+		return nil
+	})
 }

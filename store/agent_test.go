@@ -30,7 +30,7 @@ func TestAgentRegistersWhereNobodyIs(t *testing.T) {
 	must(t, err)
 	wantID(t, s, "h1", "1234")
 	again, err := s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", TTL: 2 * time.Minute, Known: &first})
-	if err != nil || again != first {
+	if err != nil || again.Hosts != first.Hosts || *again.Host != *first.Host {
 		t.Errorf("again: %+v, %v, want %+v", again, err, first)
 	}
 	if n, _ := s.session.get(t.Context(), configHostID("h1")); n.stat.Version != 0 || n.stat.Czxid != n.stat.Mzxid {
@@ -126,8 +126,8 @@ func TestDeregisteredAgentIsToldSo(t *testing.T) {
 	must(t, s.RegisterHost(t.Context(), "h1", "1234"))
 	renewed, err := s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", Known: &known})
 	must(t, err)
-	if renewed.Tasks.Continues(known.Tasks) {
-		t.Error("the new task list passes for the old one")
+	if renewed.Host.Continues(*known.Host) {
+		t.Error("the new node of the host passes for the old one")
 	}
 
 	// Or accepts it on the host.
@@ -155,15 +155,17 @@ func TestAgentRegistersAgainInAStoreThatWasWipedOrRestored(t *testing.T) {
 	}
 	t.Run("empty", func(t *testing.T) {
 		s := open(t, Options{Servers: storetest.Start(t)})
-		_, err := s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", Known: &Registration{Hosts: Mark{1, 1}}})
+		_, err := s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", Known: &Registration{Hosts: Mark{Created: 1, Changes: 1}}})
 		must(t, err)
 		wantID(t, s, "h1", "1234")
 	})
 }
 
 func TestMarkContinuesTheSameDirectory(t *testing.T) {
-	known := Mark{Created: 5, Changes: 3}
-	for m, want := range map[Mark]bool{{5, 3}: true, {5, 4}: true, {5, 2}: false, {6, 3}: false, {4, 9}: false} {
+	known := Mark{Created: 5, Changes: 3, Time: 7}
+	for m, want := range map[Mark]bool{
+		{5, 3, 7}: true, {5, 4, 7}: true, {5, 2, 7}: false, {6, 3, 7}: false, {4, 9, 7}: false, {5, 4, 8}: false, {5, 4, 0}: true,
+	} {
 		if got := m.Continues(known); got != want {
 			t.Errorf("%+v continues %+v: %v", m, known, got)
 		}

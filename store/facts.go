@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -10,29 +11,53 @@ import (
 	"github.com/helios-go/helios/store/host"
 )
 
-// PutHostInfo writes what an agent knows of its machine. Like the other facts of a host it has a place only while the
-// host is registered; it returns host.ErrNotFound otherwise (zookeeper §7.5).
+// PutHostInfo writes what an agent knows of its machine, and by that the time at which it last did so. Like the other
+// facts of a host it has a place only while the host is registered; it returns host.ErrNotFound otherwise (zookeeper
+// §7.5).
 func (s *Store) PutHostInfo(ctx context.Context, name string, info host.Info) error {
-	return s.putFact(ctx, name, statusHostInfo(name), info.JSON())
+	return s.putStatus(ctx, name, statusHostInfo(name), document.Canonical(info.JSON()))
 }
 
 // PutAgentInfo writes what an agent says of itself. It returns host.ErrNotFound.
 func (s *Store) PutAgentInfo(ctx context.Context, name string, info host.AgentInfo) error {
-	return s.putFact(ctx, name, statusHostAgentInfo(name), info.JSON())
+	return s.putStatus(ctx, name, statusHostAgentInfo(name), document.Canonical(info.JSON()))
 }
 
-// PutEnvironment writes the variables that an agent gives to all containers. It returns host.ErrNotFound.
+// KeepHostInfo writes again what was put before, if the store does not have it any more. It returns host.ErrNotFound.
+func (s *Store) KeepHostInfo(ctx context.Context, name string, info host.Info) error {
+	return s.keepFact(ctx, name, statusHostInfo(name), info.JSON())
+}
+
+// KeepAgentInfo writes again what was put before, if the store does not have it any more. It returns host.ErrNotFound.
+func (s *Store) KeepAgentInfo(ctx context.Context, name string, info host.AgentInfo) error {
+	return s.keepFact(ctx, name, statusHostAgentInfo(name), info.JSON())
+}
+
+// PutEnvironment writes the variables that an agent gives to all containers, if they differ from what is there. It
+// returns host.ErrNotFound.
 func (s *Store) PutEnvironment(ctx context.Context, name string, environment map[string]string) error {
-	return s.putFact(ctx, name, statusHostEnvironment(name), document.TextMap(&environment))
+	return s.keepFact(ctx, name, statusHostEnvironment(name), document.TextMap(&environment))
 }
 
-// PutLabels writes the labels of a host. It returns host.ErrNotFound.
+// PutLabels writes the labels of a host, if they differ from what is there. It returns host.ErrNotFound.
 func (s *Store) PutLabels(ctx context.Context, name string, labels map[string]string) error {
-	return s.putFact(ctx, name, statusHostLabels(name), document.TextMap(&labels))
+	return s.keepFact(ctx, name, statusHostLabels(name), document.TextMap(&labels))
 }
 
-func (s *Store) putFact(ctx context.Context, name, path string, fact document.Value) error {
-	return s.putStatus(ctx, name, path, document.Canonical(fact))
+// keepFact writes a fact, unless it is there as it is. A server that is behind may make it one write too many.
+func (s *Store) keepFact(ctx context.Context, name, path string, fact document.Value) error {
+	if !legalName(name) {
+		return named("write", path, ErrName)
+	}
+	data := document.Canonical(fact)
+	there, err := s.session.get(ctx, path)
+	switch {
+	case err == nil && bytes.Equal(there.data, data):
+		return nil
+	case err != nil && !errors.Is(err, zk.ErrNoNode):
+		return err
+	}
+	return s.putStatus(ctx, name, path, data)
 }
 
 // putStatus writes a node below a host's status, whose parent is made by registration alone.

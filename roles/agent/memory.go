@@ -16,7 +16,8 @@ const memoryFile = "registration.json"
 
 // remembered is what an agent knows of its store across restarts.
 type remembered struct {
-	Hosts      *store.Mark         // the list of hosts at the last registration; nil: never registered
+	Hosts      *store.Mark         // the list of hosts while this one stood in it; nil: never registered
+	Host       *store.Mark         // the host's own node then
 	Tasks      *store.Mark         // the task directory at the last reading that was followed
 	Doubted    map[job.ID]job.Goal // see wishes
 	Unreadable []string            // names of unreadable tasks at that reading
@@ -35,6 +36,7 @@ func markJSON(m *store.Mark) document.Value {
 	return document.Object(
 		document.Member{Name: "created", Value: document.Long(&m.Created), Required: true},
 		document.Member{Name: "changes", Value: document.Int(&m.Changes), Required: true},
+		document.Member{Name: "time", Value: document.Long(&m.Time)},
 	)
 }
 
@@ -42,6 +44,7 @@ func (m *remembered) JSON() document.Value {
 	goal := func(p *job.Goal) document.Value { return document.Enum(p) }
 	return document.Object(
 		document.Member{Name: "hosts", Value: document.Optional(&m.Hosts, markJSON)},
+		document.Member{Name: "host", Value: document.Optional(&m.Host, markJSON)},
 		document.Member{Name: "tasks", Value: document.Optional(&m.Tasks, markJSON)},
 		document.Member{Name: "doubted", Value: document.Map(&m.Doubted, job.IDKeys, goal)},
 		document.Member{Name: "unreadable", Value: document.Texts(&m.Unreadable)},

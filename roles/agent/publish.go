@@ -34,6 +34,7 @@ type publisher struct {
 // first, after each reconnection, and whenever one changes. Intermediate values may be skipped.
 func (p *publisher) publishStatuses(ctx context.Context) error {
 	connections := p.store.Connections(ctx)
+	hush(connections)
 	backoff := supervisor.Backoff{}
 	var there map[string][]byte // what the directory holds; nil: not known
 	said := false
@@ -107,41 +108,68 @@ func (p *publisher) push(ctx context.Context, there map[string][]byte) error {
 	return errors.Join(errs...)
 }
 
-// publishFacts reports what the host is: at first, after each reconnection, and once a minute. Labels and environment
-// are written each time too, so that a store that lost them has them back (zookeeper Q4).
+// facts are what changes in what this agent says of its host.
+type facts struct {
+	agent host.AgentInfo
+	host  host.Info
+}
+
+// publishFacts reports what the host is: at first and once a minute. After each reconnection it sees to it that the last
+// report is there: a store that was restored may have lost it. Each time labels and environment are written, too, where
+// they differ (zookeeper Q4).
 func (p *publisher) publishFacts(ctx context.Context) error {
 	connections := p.store.Connections(ctx)
+	due := time.NewTimer(0) // when the next report is to be made
+	defer due.Stop()
+	var last *facts
 	for {
-		pause := factsEvery
-		if err := p.putFacts(ctx); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			p.log.Warn().Err(err).Msg("host information cannot be published")
-			pause = time.Second
-		}
-		timer := time.NewTimer(pause)
+		var err error
 		select {
+		case <-due.C:
+			due.Reset(factsEvery)
+			last = &facts{p.agentInfo(), p.hostInfo(ctx)}
+			err = p.putFacts(ctx, *last)
 		case <-connections:
-		case <-timer.C:
+			if last != nil {
+				err = p.keepFacts(ctx, *last)
+			}
 		case <-ctx.Done():
 		}
-		timer.Stop()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if err != nil {
+			p.log.Warn().Err(err).Msg("host information cannot be published")
+			due.Reset(time.Second)
 		}
 	}
 }
 
-func (p *publisher) putFacts(ctx context.Context) error {
+// putFacts makes a report. The host information comes last: by its age others judge whether this agent is alive.
+func (p *publisher) putFacts(ctx context.Context, f facts) error {
+	if err := p.putConstants(ctx); err != nil {
+		return err
+	}
+	if err := p.store.PutAgentInfo(ctx, p.host, f.agent); err != nil {
+		return err
+	}
+	return p.store.PutHostInfo(ctx, p.host, f.host)
+}
+
+// keepFacts writes what is missing of a report.
+func (p *publisher) keepFacts(ctx context.Context, f facts) error {
+	if err := p.putConstants(ctx); err != nil {
+		return err
+	}
+	if err := p.store.KeepAgentInfo(ctx, p.host, f.agent); err != nil {
+		return err
+	}
+	return p.store.KeepHostInfo(ctx, p.host, f.host)
+}
+
+func (p *publisher) putConstants(ctx context.Context) error {
 	if err := p.store.PutLabels(ctx, p.host, p.labels); err != nil {
 		return err
 	}
-	if err := p.store.PutEnvironment(ctx, p.host, p.environment); err != nil {
-		return err
-	}
-	if err := p.store.PutAgentInfo(ctx, p.host, p.agentInfo()); err != nil {
-		return err
-	}
-	return p.store.PutHostInfo(ctx, p.host, p.hostInfo(ctx))
+	return p.store.PutEnvironment(ctx, p.host, p.environment)
 }

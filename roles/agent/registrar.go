@@ -14,6 +14,9 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
+// rememberEvery is the time between two looks at the list of hosts.
+const rememberEvery = time.Minute
+
 // registrar keeps the host registered and up (zookeeper §7).
 type registrar struct {
 	store  *store.Store
@@ -46,7 +49,9 @@ func (r *registrar) setRefusal(text string) {
 func (r *registrar) run(ctx context.Context) error {
 	backoff := supervisor.Backoff{}
 	said := ""
+	connections := r.store.Connections(ctx)
 	for {
+		hush(connections)
 		reg, err := r.store.RegisterAgent(ctx, r.wish())
 		switch {
 		case ctx.Err() != nil:
@@ -56,9 +61,7 @@ func (r *registrar) run(ctx context.Context) error {
 			said = ""
 			r.setRefusal("")
 			r.log.Info().Msg("registered")
-			if err := r.memory.change(func(m *remembered) { m.Hosts = &reg.Hosts }); err != nil {
-				r.log.Error().Err(err).Msg("registration cannot be remembered")
-			}
+			r.remember(reg)
 			err = r.hold(ctx)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -71,9 +74,30 @@ func (r *registrar) run(ctx context.Context) error {
 				r.setRefusal(said)
 			}
 		}
-		if !sleep(ctx, backoff.Next()) {
+		r.wait(ctx, backoff.Next(), connections)
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// wait ends after the pause, when there is a new connection, or when the host's id comes, goes or becomes another: what a
+// person does for a host that is refused shows at once.
+func (r *registrar) wait(ctx context.Context, pause time.Duration, connections <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, pause)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	if r.refused() != "" {
+		watch.Go(func() {
+			_ = r.store.AwaitHost(ctx, r.host) // whatever ends it, the next attempt tells
+			cancel()
+		})
+	}
+	select {
+	case <-connections:
+		cancel()
+	case <-ctx.Done():
 	}
 }
 
@@ -83,10 +107,31 @@ func (r *registrar) hold(ctx context.Context) error {
 	var duties sync.WaitGroup
 	defer duties.Wait()
 	defer cancel()
-	for _, run := range r.duties {
+	for _, run := range append(r.duties, r.keepRemembering) {
 		duties.Go(func() { _ = run(duty) }) // each ends with its context and logs its own troubles
 	}
 	return r.store.KeepHostUp(ctx, r.host, r.id)
+}
+
+// keepRemembering remembers, once a minute, what the list of hosts has become.
+func (r *registrar) keepRemembering(ctx context.Context) error {
+	for sleep(ctx, rememberEvery) {
+		if reg, err := r.store.Registration(ctx, r.host, r.id); err == nil {
+			r.remember(reg)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// remember makes a registration durable.
+func (r *registrar) remember(reg store.Registration) {
+	known := r.wish().Known
+	if known != nil && known.Hosts == reg.Hosts && known.Host != nil && *known.Host == *reg.Host {
+		return
+	}
+	if err := r.memory.change(func(m *remembered) { m.Hosts, m.Host = &reg.Hosts, reg.Host }); err != nil {
+		r.log.Error().Err(err).Msg("registration cannot be remembered")
+	}
 }
 
 // wish says what is remembered, so that a host that was deregistered is told from a store that was emptied.
@@ -95,7 +140,7 @@ func (r *registrar) wish() store.Registering {
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
 	if hosts := r.memory.Hosts; hosts != nil {
-		wish.Known = &store.Registration{Hosts: *hosts}
+		wish.Known = &store.Registration{Hosts: *hosts, Host: r.memory.Host}
 	}
 	return wish
 }
