@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +30,20 @@ func (i Identity) entry(permissions int32) zk.ACL {
 // ACLs are the two identities that share a protected tree: with them, every node that a store creates gets the access
 // list of its path. Nobody else may do anything, not even read, and nobody may change an access list (zookeeper §5.2).
 type ACLs struct{ Master, Agent Identity }
+
+func (a ACLs) check() error { return errors.Join(a.Master.check(), a.Agent.check()) }
+
+// check refuses an identity that nobody could prove: the nodes made for it would be lost to it.
+func (i Identity) check() error {
+	sum, err := base64.StdEncoding.DecodeString(i.Digest)
+	switch {
+	case i.User == "" || strings.Contains(i.User, ":"):
+		return fmt.Errorf("zookeeper user %q is empty or contains a colon", i.User)
+	case err != nil || len(sum) != sha1.Size:
+		return fmt.Errorf("the digest of zookeeper user %s is not the base64 of a SHA-1 of user:password, 28 characters", i.User)
+	}
+	return nil
+}
 
 // rule gives an identity permissions on the nodes whose whole paths match.
 type rule struct {
@@ -101,6 +117,18 @@ func sameACL(read, wanted []zk.ACL) bool {
 		}
 	}
 	return set(read) == set(masked)
+}
+
+// denied says of a refusal whom it was meant for.
+func (s *session) denied(err error) error {
+	switch {
+	case !errors.Is(err, zk.ErrNoAuth):
+		return err
+	case s.credential.Password == "":
+		return fmt.Errorf("%w to a process without a password", ErrDenied)
+	default:
+		return fmt.Errorf("%w to user %s", ErrDenied, s.credential.User)
+	}
 }
 
 // set is a text that two access lists have in common if they hold the same entries.

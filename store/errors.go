@@ -14,6 +14,9 @@ var (
 	ErrUnavailable = errors.New("zookeeper is not available")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrDenied says that ZooKeeper does not let the user of this process do a thing: the credential is missing or wrong,
+	// or the node has another access list than the path asks for.
+	ErrDenied = errors.New("zookeeper denies it")
 	// ErrTooLarge says that a document, or what one transaction would have to hold, is beyond what ZooKeeper takes.
 	ErrTooLarge = errors.New("too large for zookeeper")
 	// ErrName says that a host or master name cannot be part of a path.

@@ -14,7 +14,8 @@ const goodbye = 2 * time.Second
 // KeepTree makes the nodes that everything else stands on, and makes them again after a reconnection should they be
 // missing. It blocks until ctx ends. For a master that does not register itself (zookeeper Q38).
 func (s *Store) KeepTree(ctx context.Context) error {
-	return s.session.loop(ctx, "making the tree", func(ctx context.Context, _ *watches) error { return s.ensureBase(ctx) })
+	makeTree := s.treeMaker()
+	return s.session.loop(ctx, "making the tree", func(ctx context.Context, _ *watches) error { return makeTree(ctx) })
 }
 
 // KeepMaster does what KeepTree does and keeps the master called name registered: its up node exists while KeepMaster
@@ -25,8 +26,9 @@ func (s *Store) KeepMaster(ctx context.Context, name string) error {
 		return named("register master", name, ErrName)
 	}
 	defer s.session.farewell(ctx, statusMasterUp(name))
+	makeTree := s.treeMaker()
 	return s.session.loop(ctx, "registering master "+name, func(ctx context.Context, w *watches) error {
-		if err := s.ensureBase(ctx); err != nil {
+		if err := makeTree(ctx); err != nil {
 			return err
 		}
 		if err := s.session.ensure(ctx, statusMaster(name)); err != nil {
@@ -57,6 +59,15 @@ func (s *Store) Masters(ctx context.Context) ([]string, error) {
 		}
 	}
 	return up, nil
+}
+
+// treeMaker gives a function that makes the base paths, and the first times protects the root node before.
+func (s *Store) treeMaker() func(context.Context) error {
+	protected := false
+	return func(ctx context.Context) error {
+		protected = protected || s.protectRoot(ctx)
+		return s.ensureBase(ctx)
+	}
 }
 
 func (s *Store) ensureBase(ctx context.Context) error {

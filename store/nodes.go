@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ type listing struct {
 // children lists a node's children. A node that does not exist is an error.
 func (s *session) children(ctx context.Context, path string) (listing, error) {
 	l, _, err := call(ctx, s, func(c *zk.Conn) (listing, error) {
-		names, stat, err := c.Children(s.chroot + path)
+		names, stat, err := c.Children(cmp.Or(s.chroot+path, "/"))
 		slices.Sort(names)
 		return listing{names, stat}, err
 	})

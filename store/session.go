@@ -33,6 +33,7 @@ type session struct {
 	ended          <-chan zk.Event // closed when the library's loop is over
 	chroot         string
 	rules          []rule // of access lists; nil for nodes that are open to all
+	credential     Credential
 	log            zerolog.Logger
 	connectTimeout time.Duration
 	failFast       time.Duration
@@ -74,6 +75,7 @@ func newSession(opts Options) (*session, error) {
 		failFast:       opts.FailFast,
 		handshake:      max(opts.ConnectTimeout/time.Duration(len(addresses)), time.Second),
 		dial:           opts.Dial,
+		credential:     opts.Credential,
 		bells:          make(map[chan struct{}]struct{}),
 		link:           link{since: time.Now(), changed: make(chan struct{})},
 	}
@@ -273,7 +275,7 @@ func call[T any](ctx context.Context, s *session, request func(*zk.Conn) (T, err
 		}
 		answer, err = once(ctx, s, request)
 		if !connectionLost(err) {
-			return answer, lost, err
+			return answer, lost, s.denied(err)
 		}
 		lost = lost || !errors.Is(err, zk.ErrNoServer) // that one was never sent
 	}

@@ -63,6 +63,11 @@ func Open(opts Options) (*Store, error) {
 	if err := opts.Credential.check(); err != nil {
 		return nil, err
 	}
+	if opts.ACLs != nil {
+		if err := opts.ACLs.check(); err != nil {
+			return nil, err
+		}
+	}
 	if opts.SessionTimeout == 0 {
 		opts.SessionTimeout = 60 * time.Second
 	}
