@@ -44,7 +44,7 @@ func TestRecordedTrees(t *testing.T) {
 		t.Run(name, func(t *testing.T) { // one after the other: they have a static port
 			g := &grove{
 				cluster: &cluster{t: t, zk: start(t)}, t: t, docker: dockertest.New(t), dir: t.TempDir(),
-				jobs: recordedJobs(t), stops: make(map[string]func()),
+				jobs: recordedJobs(t, recordedTree(t, "06-more-jobs")), stops: make(map[string]func()),
 			}
 			g.conn = g.tree()
 			t.Cleanup(g.conn.Close)
@@ -62,11 +62,11 @@ func recordedTree(t *testing.T, step string) storetest.Tree {
 	return storetest.RecordedTree(t, filepath.Join("..", "testdata", "golden", "zookeeper", "plain", step+".json"))
 }
 
-// recordedJobs are the jobs of the recording by name and version.
-func recordedJobs(t *testing.T) map[string]job.Job {
+// recordedJobs are the jobs of a recorded tree by name and version.
+func recordedJobs(t *testing.T, tree storetest.Tree) map[string]job.Job {
 	t.Helper()
 	jobs := make(map[string]job.Job)
-	for path, node := range recordedTree(t, "06-more-jobs") {
+	for path, node := range tree {
 		text, ok := strings.CutPrefix(path, "/config/jobs/")
 		if !ok || strings.Contains(text, "/") {
 			continue

@@ -200,12 +200,19 @@ func (s *Store) ensureHost(ctx context.Context, name string) error {
 	return nil
 }
 
-// takeOver replaces the id of a host and all that its former agent reported, at once (zookeeper §7.4).
+// takeOver replaces the id of a host and all that its former agent reported, at once.
 func (s *Store) takeOver(ctx context.Context, wish Registering) error {
 	reported, err := s.session.tree(ctx, statusHost(wish.Host))
 	if err != nil {
 		return err
 	}
+	_, err = s.session.commit(ctx, planTakeOver(wish, reported))
+	return err
+}
+
+// planTakeOver is the transaction of a take-over, the original's to the letter (zookeeper §7.4). Deployments and history
+// stay.
+func planTakeOver(wish Registering, reported []string) *txn {
 	var t txn
 	t.check(configHost(wish.Host), anyVersion)
 	t.deleteTree(reported)
@@ -213,8 +220,7 @@ func (s *Store) takeOver(ctx context.Context, wish Registering) error {
 	t.create(statusHostJobs(wish.Host), nil)
 	t.delete(configHostID(wish.Host), anyVersion)
 	t.create(configHostID(wish.Host), []byte(wish.ID))
-	_, err = s.session.commit(ctx, &t)
-	return err
+	return &t
 }
 
 // sameID compares agent ids, of which old files may have kept a line's end (zookeeper Q31).

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
@@ -109,6 +110,66 @@ func TestAgentTakesOverFromOneThatIsSilent(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTakeOverIsTheOriginalsTransaction(t *testing.T) {
+	t.Parallel()
+	plan := planTakeOver(Registering{Host: "h1", ID: "1234"}, []string{
+		"/status/hosts/h1", "/status/hosts/h1/jobs", "/status/hosts/h1/up", "/status/hosts/h1/jobs/a:1:b",
+	})
+	want := []string{
+		"check /config/hosts/h1",
+		"delete /status/hosts/h1/jobs/a:1:b", "delete /status/hosts/h1/up", "delete /status/hosts/h1/jobs", "delete /status/hosts/h1",
+		`create /status/hosts/h1 ""`, `create /status/hosts/h1/jobs ""`,
+		"delete /config/hosts/h1/id", `create /config/hosts/h1/id "1234"`,
+	}
+	var got []string
+	for _, operation := range plan.operations {
+		switch o := operation.(type) {
+		case *zk.CheckVersionRequest:
+			got = append(got, "check "+o.Path)
+		case *zk.DeleteRequest:
+			got = append(got, "delete "+o.Path)
+		case *zk.CreateRequest:
+			got = append(got, fmt.Sprintf("create %s %q", o.Path, o.Data))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWaitingForAHostEndsWhenItsIdComesOrGoes(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{Servers: storetest.Start(t)})
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := s.AwaitHost(short, "h1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while nothing changes: %v", err)
+	}
+	waited := make(chan error, 1)
+	background(t, func(ctx context.Context) error {
+		waited <- s.AwaitHost(ctx, "h1")
+		return nil
+	})
+	registered := false
+	storetest.Eventually(t, 10*time.Second, func() error { // it may begin to wait after a change
+		change := s.RegisterHost
+		if registered {
+			change = func(ctx context.Context, name, _ string) error { return s.DeregisterHost(ctx, name) }
+		}
+		must(t, change(t.Context(), "h1", "1234"))
+		registered = !registered
+		select {
+		case err := <-waited:
+			if err != nil {
+				t.Error(err)
+			}
+			return nil
+		default:
+			return errors.New("it still waits")
+		}
+	})
 }
 
 func TestDeregisteredAgentIsToldSo(t *testing.T) {
