@@ -149,6 +149,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	if a.history, err = openHistory(a.dir, a.opts.Name, a.log); err != nil {
 		return err
 	}
+	a.statuses.events = a.history.keep
 	if a.store, err = store.Open(a.opts.Store); err != nil {
 		return err
 	}
@@ -230,6 +231,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		parts.Go(func() { _ = run(ctx) }) // each ends with ctx and logs its own troubles
 	}
 	parts.Wait()
+	a.statuses.writing.Wait()
 	if a.opts.Registrar != nil {
 		a.opts.Registrar.Close()
 	}
@@ -274,12 +276,10 @@ func (a *Agent) probe(ctx context.Context, status job.TaskStatus, c supervisor.C
 func (a *Agent) report(status job.TaskStatus) {
 	last, known := a.statuses.last(status.Job.ID)
 	old := a.inherited && known && sameStatus(last, status)
-	if !a.opts.DisableHistory && !old { // before the status: one that is known would not be reported again after a crash
+	if !a.opts.DisableHistory && !old {
 		a.history.add(status, time.Now())
 	}
-	if err := a.statuses.put(status); err != nil {
-		a.log.Error().Err(err).Stringer("job", status.Job.ID).Msg("status is only in memory")
-	}
+	a.statuses.put(status)
 }
 
 // reapStrays ends running containers in this agent's namespace that belong to none of its tasks (agent §7): after each

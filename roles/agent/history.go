@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -29,6 +30,8 @@ type history struct {
 	host string
 	file *saver
 	log  zerolog.Logger
+
+	stored []byte // what the file was last given; belongs to save
 
 	mu     sync.Mutex // guards queues and newest
 	queues map[job.ID][]job.TaskStatusEvent
@@ -80,7 +83,16 @@ func (h *history) save() error {
 		}
 	}
 	h.mu.Unlock()
-	return h.dir.write(historyFile, pretty(eventQueues(&stored)))
+	data := pretty(eventQueues(&stored))
+	if bytes.Equal(data, h.stored) {
+		return nil
+	}
+	h.stored = nil
+	if err := h.dir.write(historyFile, data); err != nil {
+		return err
+	}
+	h.stored = data
+	return nil
 }
 
 // keep has the file follow what is queued.
@@ -90,14 +102,9 @@ func (h *history) keep() {
 	}
 }
 
-// add queues a status with the time now, or the next free millisecond of its job (agent Q36).
+// add queues a status with the time now, or the next free millisecond of its job (agent Q36). keep has it on disk.
 func (h *history) add(status job.TaskStatus, now time.Time) {
-	h.queue(status, now)
-	h.keep()
-	ring(h.bell)
-}
-
-func (h *history) queue(status job.TaskStatus, now time.Time) {
+	defer ring(h.bell)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id := status.Job.ID

@@ -135,11 +135,8 @@ func start(t *testing.T, path string, e *engine) *bench {
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
-	report := func(status job.TaskStatus) {
-		if err := statuses.put(status); err != nil {
-			t.Log(err)
-		}
-	}
+	report := statuses.put
+	t.Cleanup(statuses.writing.Wait)
 	b.reconciler = &reconciler{
 		dir: dir, host: "h", id: "A", ports: ports, statuses: statuses, memory: memory, log: zerolog.Nop(), report: report,
 		supervise: func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {

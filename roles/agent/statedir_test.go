@@ -251,6 +251,7 @@ func TestHistoryQueue(t *testing.T) {
 		for i := range 50 {
 			h.add(status("a"), at.Add(time.Duration(i)*time.Millisecond))
 		}
+		h.keep()
 		again, err := openHistory(dir, "h", zerolog.Nop())
 		if err != nil {
 			t.Fatal(err)

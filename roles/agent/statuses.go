@@ -12,15 +12,19 @@ import (
 	"github.com/helios-go/helios/store/job"
 )
 
-// statuses is what this agent says of its tasks. The local state is the truth: it is on disk before put returns, and
-// ZooKeeper is made equal to it, never the other way round (zookeeper §10.2).
+// statuses is what this agent says of its tasks. The local state is the truth, and ZooKeeper is made equal to it, never
+// the other way round (zookeeper §10.2).
 type statuses struct {
 	dir  *stateDir
 	file *saver
-	log  zerolog.Logger
+	// events, if set, has the events of the statuses on disk before the file: a status that is known is not reported
+	// again after a crash.
+	events func()
+	log    zerolog.Logger
 
-	mu    sync.Mutex // guards local
-	local map[job.ID][]byte
+	mu      sync.Mutex // guards local
+	local   map[job.ID][]byte
+	writing sync.WaitGroup // what put does not wait for
 
 	bell chan struct{} // rings when local has changed
 }
@@ -62,6 +66,9 @@ func (s *statuses) parse(data []byte) error {
 // save writes the file.
 func (s *statuses) save() error {
 	local := s.snapshot()
+	if s.events != nil {
+		s.events()
+	}
 	texts := make(map[string]string, len(local))
 	for id, status := range local {
 		texts[id.String()] = base64.StdEncoding.EncodeToString(status)
@@ -75,16 +82,25 @@ func sameStatus(a, b job.TaskStatus) bool {
 		(a.ContainerID == nil) == (b.ContainerID == nil) && (a.ContainerID == nil || *a.ContainerID == *b.ContainerID)
 }
 
-// put records the newest status of a task. It is on disk when put returns: what is reported of a container must be there
-// before that container is started.
-func (s *statuses) put(status job.TaskStatus) error {
+// put records the newest status of a task. One that names another container than before is on disk when put returns:
+// that container is started next. The others follow soon, many at a time.
+func (s *statuses) put(status job.TaskStatus) {
+	last, known := s.last(status.Job.ID)
 	text := document.Canonical(status.JSON())
 	s.mu.Lock()
 	s.local[status.Job.ID] = text
 	s.mu.Unlock()
-	err := s.file.save()
-	ring(s.bell)
-	return err
+	keep := func() {
+		if err := s.file.save(); err != nil {
+			s.log.Error().Err(err).Stringer("job", status.Job.ID).Msg("status is only in memory")
+		}
+		ring(s.bell)
+	}
+	if status.ContainerID == nil || known && last.ContainerID != nil && *last.ContainerID == *status.ContainerID {
+		s.writing.Go(keep)
+		return
+	}
+	keep()
 }
 
 // remove forgets a task.
