@@ -14,7 +14,7 @@ import (
 
 // refused are those that protect, or change what a process does for others.
 var refused = []string{
-	"service-registry", "service-registrar-plugin", "zk-cluster-id", "zk-enable-acls", "zk-acl-agent-digest",
+	"service-registry", "service-registrar-plugin", "zk-enable-acls", "zk-acl-agent-digest",
 	"zk-acl-master-password", "zk-acl-master-digest", "zk-acl-agent-password", "docker-gcp-account-credentials",
 	"docker-use-gcp-application-default-credentials", "reap-history",
 }

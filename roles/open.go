@@ -200,5 +200,8 @@ func storeOptions(flags *cli.Context) (store.Options, error) {
 			return st, fmt.Errorf("--%s: %d is not a positive number of milliseconds", option, flags.Int64(option))
 		}
 	}
+	if st.ClusterID = flags.String("zk-cluster-id"); st.ClusterID == "" && flags.IsSet("zk-cluster-id") {
+		return st, errors.New("--zk-cluster-id: an empty id is none: name one or leave the option out")
+	}
 	return st, nil
 }

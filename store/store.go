@@ -30,6 +30,9 @@ type Options struct {
 	Servers string
 	// ACLs, if set, protect every node that the store creates; without them it is open to all.
 	ACLs *ACLs
+	// ClusterID, if set, is the cluster whose tree it must be: requests end with ErrNoCluster while the tree has no node
+	// of that id.
+	ClusterID string
 	// SessionTimeout is how long a session outlives its connection; 60 s by default. The server may shorten it.
 	SessionTimeout time.Duration
 	// ConnectTimeout is how long a request waits for a connection, each time it needs one; 15 s by default.

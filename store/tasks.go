@@ -52,6 +52,12 @@ func (s *Store) WatchTasks(ctx context.Context, hostName string, changed func(Ta
 		if told && now == mark && same(known, fresh) {
 			return nil
 		}
+		if err := s.session.prove(ctx, configHostJobs(hostName)); err != nil {
+			return err
+		}
+		if err := s.keepListed(ctx, hostName, known, fresh); err != nil {
+			return err
+		}
 		told, mark, known = true, now, fresh
 		tasks := Tasks{Directory: mark, Tasks: make(map[job.ID]job.Task), Unreadable: make(map[string]error)}
 		for name, n := range known {
@@ -101,6 +107,36 @@ func (w *watches) tasks(ctx context.Context, hostName string, known map[string]t
 		fresh[name] = n
 	}
 	return markOf(list.stat), fresh, nil
+}
+
+// errTaken says of a task that its node is gone, but not by an undeployment.
+var errTaken = errors.New("it is gone, but the job still lists the host, or there are no jobs at all: nobody undeployed it")
+
+// keepListed adds to a fresh reading, as unreadable, the tasks that were known and have no node any more though nobody
+// undeployed them: an undeployment takes the host off the job's list in the same transaction. A tree that is being
+// deleted looks like that, which must not look like orders (acceptance SYS-126). Without a cluster id a task's own node
+// alone decides, as for the original.
+func (s *Store) keepListed(ctx context.Context, hostName string, known, fresh map[string]taskNode) error {
+	if s.session.cluster == nil {
+		return nil
+	}
+	for name := range known {
+		if _, stays := fresh[name]; stays {
+			continue
+		}
+		id, err := nodeID(configHostJobs(hostName), name)
+		if err != nil {
+			continue // no job
+		}
+		stats, err := s.session.stats(ctx, configJobs, configJobHost(id, hostName))
+		if err != nil {
+			return err
+		}
+		if stats[0] == nil || stats[1] != nil {
+			fresh[name] = taskNode{err: &UnreadableError{Node: configHostJob(hostName, name), Err: errTaken}}
+		}
+	}
+	return nil
 }
 
 // readTask decodes a task for the agent, which acts on it: the job inside must be the one that the node names.

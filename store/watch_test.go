@@ -33,6 +33,12 @@ func (v *views) count() int {
 	return len(v.all)
 }
 
+func (v *views) seen() []Tasks {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.all)
+}
+
 func (v *views) last() Tasks {
 	v.mu.Lock()
 	defer v.mu.Unlock()

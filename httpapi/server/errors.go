@@ -103,6 +103,8 @@ func (s *Server) handleError(err error, c echo.Context) {
 	switch {
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed), errors.Is(err, errStoreTimeout), errors.Is(err, context.DeadlineExceeded):
 		code, text = http.StatusServiceUnavailable, "ZooKeeper cannot be reached."
+	case errors.Is(err, store.ErrNoCluster):
+		text = "ZooKeeper cluster ID does not exist."
 	case errors.Is(err, store.ErrTooLarge):
 		code, text = http.StatusRequestEntityTooLarge, "The document is too large for ZooKeeper."
 	}
