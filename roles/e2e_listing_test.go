@@ -12,11 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/helios-go/helios/httpapi"
 	"github.com/helios-go/helios/httpapi/client"
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/host"
-	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/store/storetest"
 	"github.com/helios-go/helios/supervisor/dockertest"
 )
@@ -130,65 +128,6 @@ func TestHostListings(t *testing.T) {
 		if r.exit != 1 || r.out != "" || !strings.Contains(r.err, "argument --status: invalid choice: 'up' (choose from {UP,DOWN})") {
 			t.Error(r)
 		}
-	})
-}
-
-// TestRegistrations are names of hosts that nobody holds, or somebody may still hold.
-func TestRegistrations(t *testing.T) {
-	t.Parallel()
-	shared, _ := startMaster(t, storetest.ZooKeeper(t))
-	t.Run("SYS-051 host that never had an agent is deregistered, and its job removed", func(t *testing.T) {
-		t.Parallel()
-		c, name := shared.seenBy(t), unique("host")
-		if _, err := c.RegisterHost(t.Context(), name, "id"); err != nil {
-			t.Fatal(err)
-		}
-		id := c.create(job.Job{Image: new("127.0.0.1:1/none:1"), Ports: map[string]job.PortMapping{"p": static(4711, lastingPort(t))}})
-		c.deploy(id, name)
-		if r, err := c.DeregisterHost(t.Context(), name); err != nil || r.Status != httpapi.OK {
-			t.Errorf("deregister: %+v, %v", r, err)
-		}
-		if r, err := c.RemoveJob(t.Context(), id, ""); err != nil || r.Status != httpapi.OK {
-			t.Errorf("remove: %+v, %v", r, err)
-		}
-	})
-	// silent is a host whose agent reported and was stopped, with a task that runs.
-	silent := func(t *testing.T) (*cluster, *dockertest.Daemon, job.ID) {
-		t.Helper()
-		c, docker := shared.seenBy(t), dockertest.New(t)
-		a := startAgent(c, docker, nil, "--labels", "num=1")
-		c.awaitFacts(docker.Host)
-		id := c.create(job.Job{Image: shell(t, docker), Command: idle})
-		c.deploy(id, docker.Host)
-		c.awaitState(id, docker.Host, job.Running)
-		a.stop()
-		c.await(docker.Host, host.Down)
-		return c, docker, id
-	}
-	t.Run("SYS-052, SYS-054 agent of a new state directory takes over the name of a silent one, and its jobs", func(t *testing.T) {
-		t.Parallel()
-		c, docker, id := silent(t)
-		startAgent(c, docker, nil, "--id", unique("second"), "--zk-registration-ttl", "0", "--labels", "num=2")
-		c.await(docker.Host, host.Up)
-		storetest.Eventually(t, 40*time.Second, func() error {
-			status, err := c.HostStatus(t.Context(), docker.Host)
-			if err == nil && (status.Labels["num"] != "2" || status.Status != host.Up) {
-				err = fmt.Errorf("host is %s, labels %v", status.Status, status.Labels)
-			}
-			return errors.Join(err, c.runs(id, docker.Host, ""))
-		})
-	})
-	t.Run("SYS-053, AGT-078 but not as long as that one may come back", func(t *testing.T) {
-		t.Parallel()
-		c, docker, _ := silent(t)
-		startAgent(c, docker, nil, "--id", unique("second"), "--zk-registration-ttl", "9999")
-		holds(t, 10*time.Second, func() error {
-			status, err := c.HostStatus(t.Context(), docker.Host)
-			if err == nil && status.Status != host.Down {
-				err = fmt.Errorf("host is %s", status.Status)
-			}
-			return err
-		})
 	})
 }
 

@@ -14,9 +14,6 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
-// rememberEvery is the time between two looks at the list of hosts.
-const rememberEvery = time.Minute
-
 // registrar keeps the host registered and up (zookeeper §7).
 type registrar struct {
 	store  *store.Store
@@ -113,9 +110,11 @@ func (r *registrar) hold(ctx context.Context) error {
 	return r.store.KeepHostUp(ctx, r.host, r.id)
 }
 
-// keepRemembering remembers, once a minute, what the list of hosts has become.
+// keepRemembering remembers what the list of hosts has become: soon after the registration, when others may be
+// registering, too, and at last once a minute.
 func (r *registrar) keepRemembering(ctx context.Context) error {
-	for sleep(ctx, rememberEvery) {
+	pauses := supervisor.Backoff{Min: 2 * time.Second, Max: time.Minute}
+	for sleep(ctx, pauses.Next()) {
 		if reg, err := r.store.Registration(ctx, r.host, r.id); err == nil {
 			r.remember(reg)
 		}

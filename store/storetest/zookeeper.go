@@ -145,7 +145,7 @@ func (e *Ensemble) Restart(i int) {
 // Wipe removes the data of a killed member, as the loss of its disk would.
 func (e *Ensemble) Wipe(i int) {
 	e.t.Helper()
-	if err := os.RemoveAll(filepath.Join(e.members[i].dir, "data", "version-2")); err != nil {
+	if err := os.RemoveAll(e.data(i)); err != nil {
 		e.t.Fatalf("wipe ZooKeeper: %v", err)
 	}
 }
