@@ -30,3 +30,13 @@ func (c Credential) check() error {
 	}
 	return nil
 }
+
+// errRefused says that a server does not take our credential. It says so of the connection, not of a node.
+var errRefused = errors.New("refused the credential")
+
+type refusedError struct{ user string }
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("the server refused the credential of user %s", e.user)
+}
+func (e *refusedError) Unwrap() error { return errRefused }

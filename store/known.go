@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	maxKnown   = 16 << 20 // bytes of paths and data
-	maxUnfired = 4        // watches on one node: each connection may add one
+	maxKnown   = 16 << 20 // bytes
+	knownCost  = 512      // bytes of a node beside its path and data: entry, stat and watch
 	sweepEvery = time.Minute
 )
 
 // known remembers nodes as they were last read, each with a watch. ZooKeeper tells whoever watches of a change before it
 // answers a later request of theirs, so a node whose watch is silent when an answer comes is at that moment as it was
 // read. Whoever has had an answer since they were asked themselves may therefore take from here what the server would
-// give. A watch that outlived its connection proves nothing.
+// give. That holds on one connection: the watches of the last one prove nothing, and ring (transport).
 type known struct {
 	mu    sync.Mutex // guards all below
 	nodes map[string]*knownNode
@@ -30,18 +30,16 @@ type known struct {
 // knownNode is a node, or with a nil stat its absence.
 type knownNode struct {
 	node
-	changed <-chan zk.Event // the newest watch
-	link    int             // the connection that changed was asked for on, or an earlier one
-	unfired int             // watches that the library holds
+	changed <-chan zk.Event
+	link    int // the connection that changed was asked for on, or an earlier one
 }
 
-func (n *knownNode) size() int { return len(n.path) + len(n.data) }
+func (n *knownNode) size() int { return knownCost + len(n.path) + len(n.data) }
 
 // silent reports whether the watch has not fired. The library closes the channel of one that has.
 func (n *knownNode) silent() bool {
 	select {
 	case <-n.changed:
-		n.unfired = 0
 		return false
 	default:
 		return true
@@ -60,10 +58,9 @@ func (k *known) look(path string) (n node, ok, watch bool, link int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if found := k.nodes[path]; found != nil {
-		ok = found.silent() && found.link == k.link
-		return found.node, ok, found.unfired < maxUnfired, k.link
+		return found.node, found.link == k.link && found.silent(), true, k.link
 	}
-	if k.bytes > maxKnown && time.Since(k.swept) > sweepEvery {
+	if k.full(0) && time.Since(k.swept) > sweepEvery {
 		for _, old := range k.nodes {
 			if !old.silent() {
 				k.drop(old)
@@ -71,18 +68,22 @@ func (k *known) look(path string) (n node, ok, watch bool, link int) {
 		}
 		k.swept = time.Now()
 	}
-	return node{path: path}, false, k.bytes <= maxKnown, k.link
+	return node{path: path}, false, !k.full(0), k.link
 }
 
+// full reports whether there is no room for a node of size.
+func (k *known) full(size int) bool { return k.bytes+size > maxKnown }
+
+// add remembers a node, in place of what was known of it, if there is room.
 func (k *known) add(n node, changed <-chan zk.Event, link int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	fresh := &knownNode{node: n, changed: changed, link: link, unfired: 1}
 	if old := k.nodes[n.path]; old != nil {
-		if old.silent() {
-			fresh.unfired += old.unfired
-		}
 		k.drop(old)
+	}
+	fresh := &knownNode{node: n, changed: changed, link: link}
+	if k.full(fresh.size()) {
+		return
 	}
 	if k.nodes == nil {
 		k.nodes = make(map[string]*knownNode)

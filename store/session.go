@@ -1,7 +1,7 @@
 package store
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,17 +18,17 @@ import (
 )
 
 const (
-	maxAttempts   = 4        // of one request: the first and three more (zookeeper §1.2)
-	maxReply      = 64 << 20 // bytes; a longer one is no reply of ZooKeeper's
+	maxAttempts   = 4 // of one request: the first and three more (zookeeper §1.2)
 	reconnectWait = 500 * time.Millisecond
 	retryWait     = 200 * time.Millisecond
 	settleWait    = 50 * time.Millisecond
+	closeWait     = time.Second // for requests under way
 )
 
 // session is the connection to ZooKeeper. It knows of nodes only that their paths begin at chroot.
 //
-// The library connects, reconnects and sets watches again by itself. What it lacks is here: contexts, a bound on every
-// wait, retries, and a word when a connection was made.
+// The library connects and reconnects by itself. What it lacks is here: contexts, a bound on every wait, retries, and a
+// word when a connection was made; and, of each connection, in transport.
 type session struct {
 	conn           *zk.Conn
 	ended          <-chan zk.Event // closed when the library's loop is over
@@ -37,6 +38,7 @@ type session struct {
 	log            zerolog.Logger
 	connectTimeout time.Duration
 	failFast       time.Duration
+	patience       time.Duration // for the answer to a request
 	handshake      time.Duration // bound on dialling and being granted a session, per server
 	dial           func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -44,17 +46,19 @@ type session struct {
 	cancel  context.CancelFunc
 	calls   sync.WaitGroup // requests under way, abandoned ones included
 
-	known   known
-	cluster *clusterID // nil where none is guarded
+	known known
 
 	mu        sync.Mutex // guards all below
 	closed    bool
 	link      link
 	bells     map[chan struct{}]struct{}
-	transport net.Conn    // the newest connection
-	granting  *time.Timer // closes transport unless a session is granted in time
-	met       bool        // there was a connection before
-	settling  *time.Timer // announces the connection; nil for none, and for one that was announced
+	transport net.Conn      // the newest connection
+	granting  *time.Timer   // closes transport unless a session is granted in time
+	timeout   time.Duration // of the session, as granted
+	refusals  time.Duration // the pause after the next refused credential; zero without one before
+	reason    error         // why there is no connection, as far as is known
+	met       bool          // there was a connection before
+	settling  *time.Timer   // announces the connection; nil for none, and for one that was announced
 }
 
 // link is the state of the connection between two changes.
@@ -74,6 +78,8 @@ func newSession(opts Options) (*session, error) {
 		log:            opts.Logger,
 		connectTimeout: opts.ConnectTimeout,
 		failFast:       opts.FailFast,
+		patience:       cmp.Or(opts.FailFast, opts.SessionTimeout),
+		timeout:        opts.SessionTimeout,
 		handshake:      max(opts.ConnectTimeout/time.Duration(len(addresses)), time.Second),
 		dial:           opts.Dial,
 		credential:     opts.Credential,
@@ -82,9 +88,6 @@ func newSession(opts Options) (*session, error) {
 	}
 	if opts.ACLs != nil {
 		s.rules = opts.ACLs.rules()
-	}
-	if s.cluster, err = newClusterID(opts.ClusterID); err != nil {
-		return nil, err
 	}
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	s.conn, s.ended, err = zk.Connect(addresses, opts.SessionTimeout,
@@ -106,8 +109,9 @@ func (s *session) close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.conn.Close()
 	s.cancel()
+	s.finish()
+	s.conn.Close()
 	s.mu.Lock()
 	if s.transport != nil {
 		s.transport.Close()
@@ -118,22 +122,42 @@ func (s *session) close() {
 	s.calls.Wait()
 }
 
-// connect dials one server for the library. The library waits for minutes for a server that accepts and then says
-// nothing; the timer does not. The random wait keeps a thousand agents from coming back in one instant.
-func (s *session) connect(network, address string, _ time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(s.closing, s.handshake)
-	defer cancel()
-	s.mu.Lock()
-	again := s.transport != nil
-	if again {
-		s.transport.Close() // the library forgets to, when a session has expired
+// finish waits for the requests under way. The library may hang for good over one that comes in while it closes and
+// whose connection fails.
+func (s *session) finish() {
+	done := make(chan struct{})
+	go func() {
+		s.calls.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
 	}
+}
+
+// connect dials one server for the library. The library waits for minutes for a server that accepts and then says
+// nothing; the timer does not. The random wait keeps a thousand agents from coming back in one instant, a server that
+// refuses our credential is asked more and more rarely.
+func (s *session) connect(network, address string, _ time.Duration) (net.Conn, error) {
+	s.mu.Lock()
+	var wait time.Duration
+	if s.transport != nil {
+		s.transport.Close() // the library forgets to, when a session has expired
+		wait = rand.N(reconnectWait)
+	}
+	wait = max(wait, s.refusals)
 	s.mu.Unlock()
-	if again && pause(ctx, reconnectWait) != nil {
+	if sleep(s.closing, wait) != nil {
 		return nil, ErrClosed
 	}
+	ctx, cancel := context.WithTimeout(s.closing, s.handshake)
+	defer cancel()
 	conn, err := s.dial(ctx, network, address)
 	if err != nil {
+		s.blame(address, err)
 		return nil, err
 	}
 	s.mu.Lock()
@@ -143,18 +167,47 @@ func (s *session) connect(network, address string, _ time.Duration) (net.Conn, e
 		return nil, ErrClosed
 	}
 	s.transport = conn
-	s.granting = time.AfterFunc(s.handshake, func() { conn.Close() })
-	return &buffered{Conn: conn, in: bufio.NewReader(conn)}, nil
+	s.granting = time.AfterFunc(s.handshake, func() {
+		s.blame(address, fmt.Errorf("no session within %v", s.handshake))
+		conn.Close()
+	})
+	return newTransport(conn, greeting{
+		credential: s.credential,
+		forget:     !s.link.up && time.Since(s.link.since) > s.timeout,
+		granted:    s.granted,
+		failed:     func(err error) { s.blame(address, err) },
+	}), nil
 }
 
-// buffered reads all that came at once. The library reads each frame's length and then its rest, and sets a deadline
-// before and after.
-type buffered struct {
-	net.Conn
-	in *bufio.Reader
+// granted notes how long the session outlives its connection.
+func (s *session) granted(timeout time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timeout, s.refusals = timeout, 0
 }
 
-func (b *buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
+// blame notes why there is no connection, for those who wait for one. That our own side closed it is no reason.
+func (s *session) blame(address string, err error) {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(err, io.EOF):
+		err = errors.New("the server hung up")
+		fallthrough
+	case !strings.Contains(err.Error(), address):
+		err = fmt.Errorf("%s: %w", address, err)
+	}
+	s.reason = err
+	if errors.Is(err, errRefused) {
+		if s.refusals == 0 {
+			s.log.Error().Err(s.reason).Msg("zookeeper will be asked again, more and more rarely")
+		}
+		s.refusals = longer(s.refusals)
+	}
+}
 
 // noticed is called by the library's goroutines and must not block. Only the session's own states matter here; events
 // of nodes reach their watchers through the watchers' channels.
@@ -176,16 +229,15 @@ func (s *session) noticed(event zk.Event) {
 			if s.closed {
 				return
 			}
-			s.log.Warn().Str("server", event.Server).Msg("connection to zookeeper lost")
+			s.log.Warn().Str("server", event.Server).AnErr("reason", s.reason).Msg("connection to zookeeper lost")
 		}
 	case zk.StateExpired:
 		s.log.Warn().Msg("zookeeper session expired")
 	}
 }
 
-// settle announces a connection. All but the first are announced a little later: the library is about to set its watches
-// again, from the zxid of the last answer, which it reads unguarded. An answer to one of us would come in its way, and
-// make it overlook what happened while the connection was lost. s.mu is held.
+// settle announces a connection. All but the first are announced a little later: the library is about to read, unguarded,
+// the zxid of the last answer, and all watches are about to ring. s.mu is held.
 func (s *session) settle(server string) {
 	wait := settleWait
 	if !s.met {
@@ -198,7 +250,7 @@ func (s *session) settle(server string) {
 		if s.settling != timer || s.closed {
 			return
 		}
-		s.settling = nil
+		s.settling, s.reason = nil, nil
 		s.change(true)
 		s.log.Info().Str("server", server).Msg("connected to zookeeper")
 		for bell := range s.bells {
@@ -253,7 +305,7 @@ func (s *session) await(ctx context.Context) error {
 		case <-now.changed:
 			timer.Stop()
 		case <-timer.C:
-			return fmt.Errorf("%w: no connection for %v", ErrUnavailable, time.Since(now.since).Round(time.Millisecond))
+			return s.unavailable(now)
 		case <-s.closing.Done():
 			timer.Stop()
 			return ErrClosed
@@ -262,6 +314,17 @@ func (s *session) await(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// unavailable says for how long there has been no connection, and why.
+func (s *session) unavailable(now link) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waited := time.Since(now.since).Round(time.Millisecond)
+	if s.reason != nil {
+		return fmt.Errorf("%w: no connection for %v: %v", ErrUnavailable, waited, s.reason)
+	}
+	return fmt.Errorf("%w: no connection for %v", ErrUnavailable, waited)
 }
 
 // call sends one request and waits for its answer; every request goes through it. A connection lost on the way is
@@ -277,7 +340,7 @@ func call[T any](ctx context.Context, s *session, request func(*zk.Conn) (T, err
 		if err := s.await(ctx); err != nil {
 			return answer, lost, err
 		}
-		answer, err = inCluster(ctx, s, request)
+		answer, err = once(ctx, s, request)
 		if !connectionLost(err) {
 			return answer, lost, s.denied(err)
 		}
@@ -305,20 +368,16 @@ func once[T any](ctx context.Context, s *session, request func(*zk.Conn) (T, err
 		done <- result{answer, err}
 	})
 	s.mu.Unlock()
-	var late <-chan time.Time
-	if s.failFast > 0 {
-		timer := time.NewTimer(s.failFast)
-		defer timer.Stop()
-		late = timer.C
-	}
+	late := time.NewTimer(s.patience)
+	defer late.Stop()
 	select {
 	case r := <-done:
 		if s.closing.Err() != nil && connectionLost(r.err) {
 			return none, ErrClosed
 		}
 		return r.answer, r.err
-	case <-late:
-		return none, fmt.Errorf("%w: no answer for %v", ErrUnavailable, s.failFast)
+	case <-late.C:
+		return none, fmt.Errorf("%w: no answer for %v", ErrUnavailable, s.patience)
 	case <-ctx.Done():
 		return none, context.Cause(ctx)
 	}
@@ -340,8 +399,10 @@ func connectionLost(err error) bool {
 }
 
 // pause waits for a random time up to limit.
-func pause(ctx context.Context, limit time.Duration) error {
-	timer := time.NewTimer(rand.N(limit))
+func pause(ctx context.Context, limit time.Duration) error { return sleep(ctx, rand.N(limit)) }
+
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -355,6 +416,14 @@ func pause(ctx context.Context, limit time.Duration) error {
 func ring(bell chan<- struct{}) {
 	select {
 	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// quiet makes a bell one that has not rung.
+func quiet(bell <-chan struct{}) {
+	select {
+	case <-bell:
 	default:
 	}
 }

@@ -42,7 +42,12 @@ func (s *session) loop(ctx context.Context, what string, pass func(ctx context.C
 	var backOff time.Duration // zero while pass succeeds
 	for {
 		wait := resyncEvery + rand.N(resyncEvery/4)
-		err := pass(ctx, w)
+		err := s.await(ctx)
+		if err == nil { // what rang until now is answered by one pass
+			quiet(w.bell)
+			quiet(connections)
+			err = pass(ctx, w)
+		}
 		switch last, ok := errors.AsType[final](err); {
 		case ok:
 			return last.error

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"slices"
+	"sync"
+)
+
+// tap is a dialer whose connections can be tampered with frame by frame, in both directions. The functions get whole
+// frames, with their length, and give what is passed on instead; an error breaks the connection.
+type tap struct {
+	// server makes connections; a plain dialer by default.
+	server func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu        sync.Mutex // guards all below
+	request   func(connection int, operation int32, frame []byte) ([]byte, error)
+	answer    func(connection int, operation int32, frame []byte) ([]byte, error)
+	asked     [][]int32 // operations sent, by connection; the wish for a session is 0
+	newest    *tappedConn
+	addresses []string // dialled
+}
+
+type tappedConn struct {
+	net.Conn
+	tap        *tap
+	number     int
+	operations map[int32]int32 // by xid; guarded by tap.mu
+	welcomed   bool            // the reader's, like frame
+	frame      []byte
+}
+
+func (t *tap) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	t.mu.Lock()
+	t.addresses = append(t.addresses, address)
+	t.mu.Unlock()
+	dial := t.server
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.newest = &tappedConn{Conn: conn, tap: t, number: len(t.asked), operations: make(map[int32]int32)}
+	t.asked = append(t.asked, nil)
+	return t.newest, nil
+}
+
+// tamper changes what is done to frames from now on; nil is nothing.
+func (t *tap) tamper(request, answer func(connection int, operation int32, frame []byte) ([]byte, error)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.request, t.answer = request, answer
+}
+
+// cut closes the newest connection.
+func (t *tap) cut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.newest.Close()
+}
+
+// connections are the operations sent on each connection so far, pings left out.
+func (t *tap) connections() [][]int32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([][]int32, len(t.asked))
+	for i, operations := range t.asked {
+		all[i] = slices.Clone(operations)
+	}
+	return all
+}
+
+func (c *tappedConn) Write(frame []byte) (int, error) {
+	c.tap.mu.Lock()
+	var operation int32
+	if len(c.tap.asked[c.number]) > 0 {
+		operation = number(frame[8:])
+		c.operations[number(frame[4:])] = operation
+	}
+	const ping = 11
+	if operation != ping {
+		c.tap.asked[c.number] = append(c.tap.asked[c.number], operation)
+	}
+	change := c.tap.request
+	c.tap.mu.Unlock()
+	sent := frame
+	if change != nil {
+		var err error
+		if sent, err = change(c.number, operation, slices.Clone(frame)); err != nil {
+			c.Close()
+			return 0, err
+		}
+	}
+	if _, err := c.Conn.Write(sent); err != nil {
+		return 0, err
+	}
+	return len(frame), nil
+}
+
+func (c *tappedConn) Read(p []byte) (int, error) {
+	for len(c.frame) == 0 {
+		frame := make([]byte, 4)
+		if _, err := io.ReadFull(c.Conn, frame); err != nil {
+			return 0, err
+		}
+		frame = append(frame, make([]byte, binary.BigEndian.Uint32(frame))...)
+		if _, err := io.ReadFull(c.Conn, frame[4:]); err != nil {
+			return 0, err
+		}
+		c.tap.mu.Lock()
+		change := c.tap.answer
+		var operation int32
+		if c.welcomed {
+			operation = c.operations[number(frame[4:])]
+			if number(frame[4:]) == xidEvent {
+				operation = xidEvent
+			}
+		}
+		c.welcomed = true
+		c.tap.mu.Unlock()
+		if change != nil {
+			var err error
+			if frame, err = change(c.number, operation, frame); err != nil {
+				c.Close()
+				return 0, err
+			}
+		}
+		c.frame = frame
+	}
+	n := copy(p, c.frame)
+	c.frame = c.frame[n:]
+	return n, nil
+}

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+)
+
+// watchNode sets a watch as the library does and gives its events.
+func watchNode(t *testing.T, s *Store, path string) <-chan zk.Event {
+	t.Helper()
+	events, _, err := call(t.Context(), s.session, func(c *zk.Conn) (<-chan zk.Event, error) {
+		_, _, events, err := c.GetW(s.session.chroot + path)
+		return events, err
+	})
+	must(t, err)
+	return events
+}
+
+func TestWatchRingsAtTheNextConnectionWhateverBecomesOfTheLibrarysAttemptToSetItAgain(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]func(int, int32, []byte) ([]byte, error){
+		"it is set again": nil,
+		"from a zxid past the change": func(_ int, operation int32, frame []byte) ([]byte, error) {
+			if operation == codeSetWatches {
+				binary.BigEndian.PutUint64(frame[12:], math.MaxInt64)
+			}
+			return frame, nil
+		},
+		"it is refused": func(_ int, operation int32, frame []byte) ([]byte, error) {
+			if operation == codeSetWatches {
+				return sized(appendNumbers(nil, 0, number(frame[4:]), 9999, 0)), nil // no operation of that kind
+			}
+			return frame, nil
+		},
+		"a server hangs up on what names nodes": func(_ int, operation int32, frame []byte) ([]byte, error) {
+			if operation == codeSetWatches && len(watchedNodes(frame)) > 0 {
+				return nil, io.ErrClosedPipe
+			}
+			return frame, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := storetest.Start(t)
+			l := new(tap)
+			l.tamper(request, nil)
+			s, other := open(t, Options{Servers: address, Dial: l.dial}), open(t, Options{Servers: address})
+			must(t, other.session.create(t.Context(), "/a", nil, 0))
+			events := watchNode(t, s, "/a")
+			connections := s.Connections(t.Context())
+			<-connections
+			l.cut()
+			must(t, other.session.set(t.Context(), "/a", []byte("new"), anyVersion))
+			select {
+			case <-events:
+			case <-time.After(8 * time.Second):
+				t.Error("the watch is silent")
+			}
+			select {
+			case <-connections:
+			case <-time.After(8 * time.Second):
+				t.Error("no connection")
+			}
+		})
+	}
+}
+
+func TestTasksAreStillWatchedAfterAServerRefusedToSetWatchesAgain(t *testing.T) {
+	t.Parallel()
+	address := storetest.Start(t)
+	l := new(tap)
+	agent, master := open(t, Options{Servers: address, Dial: l.dial}), open(t, Options{Servers: address})
+	web := sample("web")
+	deployed(t, master, web)
+	told := watch(t, agent)
+	told.await(t, "web START")
+	l.tamper(func(_ int, operation int32, frame []byte) ([]byte, error) {
+		if operation == codeSetWatches {
+			return sized(appendNumbers(nil, 0, number(frame[4:]), 9999, 0)), nil
+		}
+		return frame, nil
+	}, nil)
+	connections := agent.Connections(t.Context())
+	<-connections
+	l.cut()
+	<-connections
+	must(t, master.session.create(t.Context(), "/marker", nil, 0))
+	must(t, agent.session.catchUp(t.Context()))
+	must(t, master.SetGoal(t.Context(), "h1", web.ID, job.Stop, ""))
+	storetest.Eventually(t, 10*time.Second, func() error { // much sooner than it would look by itself
+		if got := describe(told.last()); got != "web STOP" {
+			return fmt.Errorf("told %q", got)
+		}
+		return nil
+	})
+}
+
+func TestRequestsEndWithTheirContextWhileTheConnectionIsStalled(t *testing.T) {
+	t.Parallel()
+	proxy := storetest.StartProxy(t, storetest.Start(t))
+	s := open(t, Options{Servers: proxy.Addr(), SessionTimeout: 30 * time.Second})
+	_, err := s.Hosts(t.Context())
+	must(t, err)
+	proxy.Stall()
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	paths := make([]string, 100)
+	_ = each(ctx, paths, func(ctx context.Context, _ int, _ string) error {
+		if err := s.session.create(ctx, "/x", make([]byte, 100_000), 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		return nil
+	})
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	proxy.Heal()
+}
+
+func TestRequestThatWasGivenUpIsNotCarriedOutByALaterConnection(t *testing.T) {
+	t.Parallel()
+	address := storetest.Start(t)
+	l, gone := new(tap), make(chan struct{})
+	s, other := open(t, Options{Servers: address, Dial: l.dial}), open(t, Options{Servers: address})
+	connections := s.Connections(t.Context())
+	<-connections
+	l.tamper(func(connection int, operation int32, frame []byte) ([]byte, error) {
+		if connection == 0 && operation == codeCreate {
+			<-gone // a send that blocks until the connection breaks
+			return nil, io.ErrClosedPipe
+		}
+		return frame, nil
+	}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	paths := make([]string, 12)
+	for i := range paths {
+		paths[i] = fmt.Sprintf("/late-%d", i)
+	}
+	_ = each(ctx, paths, func(ctx context.Context, _ int, path string) error {
+		if err := s.session.create(ctx, path, nil, 0); err == nil {
+			t.Error("created")
+		}
+		return nil
+	})
+	close(gone)
+	<-connections
+	must(t, s.session.catchUp(t.Context()))
+	for _, path := range paths {
+		if exists, err := other.session.exists(t.Context(), path); exists || err != nil {
+			t.Errorf("%s exists: %v, %v", path, exists, err)
+		}
+	}
+}
