@@ -46,7 +46,8 @@ type session struct {
 	cancel  context.CancelFunc
 	calls   sync.WaitGroup // requests under way, abandoned ones included
 
-	known known
+	known   known
+	cluster *clusterID // nil where none is guarded
 
 	mu        sync.Mutex // guards all below
 	closed    bool
@@ -88,6 +89,9 @@ func newSession(opts Options) (*session, error) {
 	}
 	if opts.ACLs != nil {
 		s.rules = opts.ACLs.rules()
+	}
+	if s.cluster, err = newClusterID(opts.ClusterID); err != nil {
+		return nil, err
 	}
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	s.conn, s.ended, err = zk.Connect(addresses, opts.SessionTimeout,
@@ -340,7 +344,7 @@ func call[T any](ctx context.Context, s *session, request func(*zk.Conn) (T, err
 		if err := s.await(ctx); err != nil {
 			return answer, lost, err
 		}
-		answer, err = once(ctx, s, request)
+		answer, err = inCluster(ctx, s, request)
 		if !connectionLost(err) {
 			return answer, lost, s.denied(err)
 		}
