@@ -1,11 +1,14 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -45,6 +48,38 @@ func parseServers(text string) (addresses []string, chroot string, err error) {
 		return nil, "", fmt.Errorf("zookeeper servers %q: no address", text)
 	}
 	return addresses, chroot, nil
+}
+
+// dialer connects to one of the addresses that a name has at that moment, a random one first: one that a record no more
+// has is forgotten, and one that accepts and then does not answer is not tried each time.
+type dialer struct {
+	lookup func(ctx context.Context, host string) ([]string, error)
+}
+
+func (d dialer) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	found, err := d.lookup(ctx, host)
+	if err == nil && len(found) == 0 {
+		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
+	}
+	if err != nil {
+		return nil, err
+	}
+	deadline, limited := ctx.Deadline()
+	for i, n := range rand.Perm(len(found)) {
+		var one net.Dialer
+		if limited {
+			one.Timeout = time.Until(deadline) / time.Duration(len(found)-i)
+		}
+		conn, err = one.DialContext(ctx, network, net.JoinHostPort(found[n], port))
+		if err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // servers chooses the next address to connect to. Unlike the library's own it resolves no name: the dialer does, each

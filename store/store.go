@@ -44,7 +44,7 @@ type Options struct {
 	Credential Credential
 	// Logger gets state changes of the connection and unreadable nodes; nothing by default.
 	Logger zerolog.Logger
-	// Dial connects to a server; a plain net.Dialer by default.
+	// Dial connects to a server; by default to one of the addresses that its name has at that moment.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -78,7 +78,7 @@ func Open(opts Options) (*Store, error) {
 		opts.ConnectTimeout = 15 * time.Second
 	}
 	if opts.Dial == nil {
-		opts.Dial = new(net.Dialer).DialContext
+		opts.Dial = dialer{lookup: net.DefaultResolver.LookupHost}.dial
 	}
 	session, err := newSession(opts)
 	if err != nil {
