@@ -162,32 +162,36 @@ func (l *clusterLab) status() []bar {
 	defer client.CloseIdleConnections()
 	l.atOnce(connections, func(int) error { return fetch(l.b.Context(), client, url) })
 
-	took := make([]float64, requests)
-	next := make(chan int)
-	before, began := l.master.cpu(), time.Now()
-	go func() {
-		defer close(next)
-		for i := range requests {
-			next <- i
-		}
-	}()
-	l.atOnce(connections, func(int) error {
-		for i := range next {
-			due := began.Add(time.Duration(i) * pause)
-			<-time.After(time.Until(due))
-			if err := fetch(l.b.Context(), client, url); err != nil {
-				return err
+	var costs, latest []float64
+	for range 3 {
+		took := make([]float64, requests)
+		next := make(chan int)
+		before, began := l.master.cpu(), time.Now()
+		go func() {
+			defer close(next)
+			for i := range requests {
+				next <- i
 			}
-			took[i] = milliseconds(time.Since(due))
-		}
-		return nil
-	})
-	cost := milliseconds(l.master.cpu()-before) / requests
+		}()
+		l.atOnce(connections, func(int) error {
+			for i := range next {
+				due := began.Add(time.Duration(i) * pause)
+				<-time.After(time.Until(due))
+				if err := fetch(l.b.Context(), client, url); err != nil {
+					return err
+				}
+				took[i] = milliseconds(time.Since(due))
+			}
+			return nil
+		})
+		slices.Sort(took)
+		costs = append(costs, milliseconds(l.master.cpu()-before)/requests)
+		latest = append(latest, took[requests*99/100])
+	}
 	l.clear(id, container)
-	slices.Sort(took)
 	return []bar{
-		{what: "GET /jobs/{id}/status, time of the master's processor", unit: "ms", limit: 0.5, ours: []float64{cost}},
-		{what: "the same, 99 of 100 are answered within", unit: "ms", limit: 50, ours: []float64{took[requests*99/100]}},
+		{what: "GET /jobs/{id}/status, time of the master's processor", unit: "ms", limit: 0.5, ours: costs},
+		{what: "the same, 99 of 100 are answered within", unit: "ms", limit: 50, ours: latest},
 	}
 }
 
