@@ -54,7 +54,11 @@ func (s *Store) keepFact(ctx context.Context, name, path string, fact document.V
 	switch {
 	case err == nil && bytes.Equal(there.data, data):
 		return nil
-	case err != nil && !errors.Is(err, zk.ErrNoNode):
+	case errors.Is(err, zk.ErrNoNode):
+		if err = s.session.create(ctx, path, data, 0); !errors.Is(err, zk.ErrNodeExists) {
+			return unregistered(path, err)
+		}
+	case err != nil:
 		return err
 	}
 	return s.putStatus(ctx, name, path, data)
@@ -65,7 +69,11 @@ func (s *Store) putStatus(ctx context.Context, name, path string, data []byte) e
 	if !legalName(name) {
 		return named("write", path, ErrName)
 	}
-	err := s.session.put(ctx, path, data)
+	return unregistered(path, s.session.put(ctx, path, data))
+}
+
+// unregistered makes host.ErrNotFound of the want of a place to write in.
+func unregistered(path string, err error) error {
 	if errors.Is(err, zk.ErrNoNode) {
 		return named("write", path, host.ErrNotFound)
 	}

@@ -1,0 +1,155 @@
+package roles_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+	"github.com/helios-go/helios/supervisor/dockertest"
+)
+
+// TestRestoredZooKeeper sets ZooKeeper back to a backup, or wipes it, while agents run. They bring back what it forgot.
+func TestRestoredZooKeeper(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, r *restored)
+	}{
+		{"SYS-133, AGT-085 agents register again in a store from before they first registered", fromBeforeTheHosts},
+		{"SYS-134, AGT-086 status is reported again to a store from before the task first ran", fromBeforeTheStatus},
+		{"agents register again in a store that was wiped", wiped},
+		{"host that was deregistered before the backup stays so", fromAfterTheHost},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := &restored{hostCase: &hostCase{docker: dockertest.New(t)}, zookeeper: storetest.StartEnsemble(t, 1)}
+			r.cluster, _ = startMaster(t, r.zookeeper.Servers(), "--zk-session-timeout", sessions)
+			r.image = *shell(t, r.docker)
+			storetest.Eventually(t, inTime, func() error { // the master has made the tree
+				_, err := r.Masters(t.Context())
+				return err
+			})
+			c.test(t, r)
+		})
+	}
+}
+
+// restored is a host of a cluster whose ZooKeeper can be set back.
+type restored struct {
+	*hostCase
+	zookeeper *storetest.Ensemble
+}
+
+// restore sets ZooKeeper back to the backup.
+func (r *restored) restore(backup string) {
+	r.t.Helper()
+	r.zookeeper.Kill(0)
+	r.zookeeper.Restore(0, backup)
+	r.zookeeper.Restart(0)
+	r.zookeeper.AwaitServing(0)
+}
+
+// idleAgents starts agents of hosts without tasks, one after the other.
+func (r *restored) idleAgents(n int) []*agent {
+	r.t.Helper()
+	var agents []*agent
+	for range n {
+		a := startAgent(r.cluster, dockertest.New(r.t), nil, "--labels", "num=1", "--env", "POD=one")
+		r.awaitFacts(a.docker.Host)
+		agents = append(agents, a)
+	}
+	return agents
+}
+
+// awaitAll waits until the hosts of all agents are up, with what they report.
+func (r *restored) awaitAll(agents []*agent) {
+	r.t.Helper()
+	for _, a := range agents {
+		h := &hostCase{cluster: r.cluster, docker: a.docker}
+		storetest.Eventually(r.t, inTime, func() error { return h.labelled("1", "one") })
+	}
+}
+
+func fromBeforeTheHosts(t *testing.T, r *restored) {
+	backup := r.zookeeper.Backup(0)
+	first, id, container := r.busy()
+	agents := append(r.idleAgents(2), first)
+	for _, a := range agents { // each remembers that the others came
+		storetest.Eventually(t, inTime, func() error {
+			if changes := rememberedChanges(t, a.dir); changes < len(agents) {
+				return fmt.Errorf("%d hosts are remembered", changes)
+			}
+			return nil
+		})
+	}
+	r.restore(backup)
+	r.awaitAll(agents)
+	holds(t, 5*time.Second, func() error { return r.alone(id, container) })
+}
+
+// rememberedChanges is how many changes of the list of hosts an agent remembers.
+func rememberedChanges(t testing.TB, dir string) int {
+	t.Helper()
+	hosts, _ := parse(t, read(filepath.Join(dir, "registration.json")))["hosts"].(map[string]any)
+	changes, _ := hosts["changes"].(float64)
+	return int(changes)
+}
+
+func fromBeforeTheStatus(t *testing.T, r *restored) {
+	a := startAgent(r.cluster, r.docker, nil, "--labels", "num=1", "--env", "POD=one")
+	r.awaitFacts(r.docker.Host)
+	a.stop()
+	r.await(r.docker.Host, host.Down)
+	id := r.create(job.Job{Image: &r.image, Command: idle})
+	r.deploy(id, r.docker.Host)
+	backup := r.zookeeper.Backup(0)
+	a.restart()
+	container := *r.awaitState(id, r.docker.Host, job.Running).ContainerID
+	r.restore(backup)
+	storetest.Eventually(t, inTime, func() error {
+		return errors.Join(r.labelled("1", "one"), r.runs(id, r.docker.Host, container))
+	})
+	holds(t, 3*time.Second, func() error {
+		return errors.Join(r.runs(id, r.docker.Host, container), r.alone(id, container))
+	})
+	conn := r.tree()
+	defer conn.Close()
+	if err := conn.Delete("/status/hosts/"+r.docker.Host+"/jobs/"+id.String(), -1); err != nil {
+		t.Error(err)
+	}
+	holds(t, 3*time.Second, func() error { return r.alone(id, container) })
+}
+
+func wiped(t *testing.T, r *restored) {
+	a, id, container := r.busy()
+	agents := append(r.idleAgents(1), a)
+	r.zookeeper.Kill(0)
+	r.zookeeper.Wipe(0)
+	r.zookeeper.Restart(0)
+	r.awaitAll(agents)
+	holds(t, 5*time.Second, func() error { return r.alone(id, container) })
+}
+
+func fromAfterTheHost(t *testing.T, r *restored) {
+	a, id, container := r.busy()
+	r.deregister()
+	a.said(saysDeregistered)
+	backup := r.zookeeper.Backup(0)
+	r.register(a.id)
+	storetest.Eventually(t, inTime, func() error { return r.labelled("1", "one") })
+	r.deregister()
+	r.restore(backup)
+	other := r.idleAgents(1) // ZooKeeper and the master are there again
+	holds(t, 5*time.Second, func() error {
+		if status, err := r.HostStatus(t.Context(), r.docker.Host); !errors.Is(err, host.ErrNotFound) {
+			return fmt.Errorf("host is %s, %v", status.Status, err)
+		}
+		return r.alone(id, container)
+	})
+	r.awaitAll(other)
+}
