@@ -174,30 +174,59 @@ func (s *Store) createHost(ctx context.Context, name, id string) error {
 			return err
 		}
 	}
-	paths := hostPaths(name)
-	stats, err := s.session.stats(ctx, paths...)
+	hosts, err := s.session.stat(ctx, configHosts)
 	if err != nil {
 		return err
 	}
-	var t txn
-	for i, path := range paths {
-		if stats[i] == nil {
-			t.create(path, nil)
-		}
+	t, before, err := s.planHost(ctx, name)
+	if err != nil {
+		return err
 	}
 	t.create(configHostID(name), []byte(id))
-	_, err = s.session.commit(ctx, &t)
+	// With its first child, its id, the host's node changes, and with the host's node the list of hosts.
+	witness := configHost(name)
+	if before == nil {
+		witness, before = configHosts, hosts
+	}
+	overtaken, err := s.session.attempt(ctx, t, witness, before)
+	if !overtaken {
+		return err
+	}
+	held, err := s.session.get(ctx, configHostID(name))
+	if errors.Is(err, zk.ErrNoNode) || err == nil && !sameID(held.data, id) {
+		return errOvertaken
+	}
 	return err
 }
 
 // ensureHost repairs a registered host's nodes.
 func (s *Store) ensureHost(ctx context.Context, name string) error {
-	for _, path := range hostPaths(name) {
-		if err := s.session.ensure(ctx, path); err != nil {
-			return err
+	t, _, err := s.planHost(ctx, name)
+	if err != nil || !t.creates() {
+		return err
+	}
+	t.check(configHostID(name), anyVersion)
+	_, err = s.session.commit(ctx, t)
+	return err
+}
+
+// planHost makes what is missing of a host's nodes beside the id, while those that are there stay. before is the host's
+// own node.
+func (s *Store) planHost(ctx context.Context, name string) (t *txn, before *zk.Stat, err error) {
+	paths := hostPaths(name)
+	stats, err := s.session.stats(ctx, paths...)
+	if err != nil {
+		return nil, nil, err
+	}
+	t = new(txn)
+	for i, path := range paths {
+		if stats[i] == nil {
+			t.create(path, nil)
+		} else {
+			t.check(path, anyVersion)
 		}
 	}
-	return nil
+	return t, stats[0], nil
 }
 
 // takeOver replaces the id of a host and all that its former agent reported, at once.

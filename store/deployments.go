@@ -45,13 +45,16 @@ func (s *Store) deploy(ctx context.Context, hostName string, d job.Deployment, t
 		if err != nil {
 			return err
 		}
-		_, err = s.session.commit(ctx, t)
-		if errors.Is(err, zk.ErrNodeExists) { // by ourselves, unheard?
-			done, err := s.session.exists(ctx, configHostJobCreation(hostName, d.JobID, operation))
-			if done || err != nil {
-				return err
+		if err := s.clearPorts(ctx, ground); err != nil {
+			return err
+		}
+		overtaken, err := s.session.attempt(ctx, t, configHostJobs(hostName), ground.tasks)
+		if overtaken {
+			ours, err := s.session.exists(ctx, configHostJobCreation(hostName, d.JobID, operation))
+			if err == nil && !ours {
+				err = errOvertaken
 			}
-			continue
+			return err
 		}
 		if !raced(err) {
 			return err
@@ -63,8 +66,9 @@ func (s *Store) deploy(ctx context.Context, hostName string, d job.Deployment, t
 // ground is what a job finds on a host before it is deployed there, and what it must clear to be undeployed.
 type ground struct {
 	host  string
-	known bool  // the host's node exists
-	task  *node // nil when the job is not deployed
+	known bool     // the host's node exists
+	tasks *zk.Stat // the host's list of tasks
+	task  *node    // nil when the job is not deployed
 	link  *zk.Stat
 	links bool // the job's list of hosts exists
 	ports map[int32]portNode
@@ -83,6 +87,7 @@ func (s *Store) survey(ctx context.Context, hostName string, id job.ID, j job.Jo
 	ports := staticPorts(j)
 	paths := []string{
 		configHost(hostName), configHostJob(hostName, id.String()), configJobHost(id, hostName), configJobHosts(id),
+		configHostJobs(hostName),
 	}
 	for _, port := range ports {
 		paths = append(paths, configHostPort(hostName, port))
@@ -91,30 +96,78 @@ func (s *Store) survey(ctx context.Context, hostName string, id job.ID, j job.Jo
 	if err != nil {
 		return ground{}, err
 	}
-	g.known, g.link, g.links = nodes[0].stat != nil, nodes[2].stat, nodes[3].stat != nil
+	g.known, g.link, g.links, g.tasks = nodes[0].stat != nil, nodes[2].stat, nodes[3].stat != nil, nodes[4].stat
 	if nodes[1].stat != nil {
 		g.task = &nodes[1]
 	}
 	for i, port := range ports {
-		n := nodes[4+i]
+		n := nodes[5+i]
 		if n.stat == nil {
 			continue
 		}
-		found := portNode{owner: string(n.data), version: n.stat.Version, held: true}
-		// An owner that cannot be told is left in possession.
-		if owner, err := read(n, (*job.ID).JSON); err == nil && legalName(owner.String()) {
-			found.owner = owner.String()
-			if found.held, err = s.session.exists(ctx, configHostJob(hostName, owner.String())); err != nil {
-				return ground{}, err
-			}
+		if g.ports[port], err = s.portNode(ctx, hostName, n); err != nil {
+			return ground{}, err
 		}
-		g.ports[port] = found
 	}
 	return g, nil
 }
 
-// planDeploy is the transaction that deploys, or the reason why not. It takes leftovers over by setting them: the new
-// version is what tells them from what others read before.
+func (s *Store) portNode(ctx context.Context, hostName string, n node) (portNode, error) {
+	found := portNode{owner: string(n.data), version: n.stat.Version, held: true}
+	owner, err := read(n, (*job.ID).JSON)
+	if err != nil || !legalName(owner.String()) {
+		return found, nil // an owner that cannot be told is left in possession
+	}
+	found.owner = owner.String()
+	found.held, err = s.session.exists(ctx, configHostJob(hostName, found.owner))
+	return found, err
+}
+
+// clearPorts deletes the nodes of static ports that are leftovers. A node that was read may be another one by the time
+// that it is deleted, and nothing in ZooKeeper's transactions would tell. So it is held fast at first, by a child without
+// which it cannot be deleted, and then read again.
+func (s *Store) clearPorts(ctx context.Context, g ground) error {
+	for port, found := range g.ports {
+		if found.held {
+			continue
+		}
+		if err := s.clearPort(ctx, g.host, port); err != nil && !raced(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) clearPort(ctx context.Context, hostName string, port int32) error {
+	path := configHostPort(hostName, port)
+	hold := childOf(path, holdPrefix+uuid.NewString())
+	err := s.session.create(ctx, hold, nil, zk.FlagEphemeral)
+	if err != nil && !errors.Is(err, zk.ErrNodeExists) {
+		return err
+	}
+	n, err := s.session.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	found, err := s.portNode(ctx, hostName, n)
+	if err != nil {
+		return err
+	}
+	if found.held {
+		return s.session.remove(ctx, hold)
+	}
+	nodes, err := s.session.tree(ctx, path)
+	if err != nil {
+		return err
+	}
+	var t txn
+	t.check(hold, anyVersion)
+	t.deleteTree(nodes)
+	_, err = s.session.commit(ctx, &t)
+	return errors.Join(err, s.session.remove(ctx, hold))
+}
+
+// planDeploy is the transaction that deploys, or the reason why not. A link that is a leftover stays.
 func planDeploy(g ground, d job.Deployment, j job.Job, operation string) (*txn, error) {
 	id := d.JobID
 	switch {
@@ -126,15 +179,10 @@ func planDeploy(g ground, d job.Deployment, j job.Job, operation string) (*txn, 
 	var t txn
 	t.check(configJob(id), anyVersion)
 	for _, port := range staticPorts(j) {
-		path := configHostPort(g.host, port)
-		switch found, exists := g.ports[port]; {
-		case !exists:
-			t.create(path, quoted(id))
-		case found.held:
+		if found := g.ports[port]; found.held {
 			return nil, &PortConflictError{Port: port, Job: id, Other: found.owner, Host: g.host}
-		default:
-			t.set(path, quoted(id), found.version)
 		}
+		t.create(configHostPort(g.host, port), quoted(id))
 	}
 	if !g.links {
 		t.create(configJobHosts(id), nil)
@@ -142,7 +190,7 @@ func planDeploy(g ground, d job.Deployment, j job.Job, operation string) (*txn, 
 	if g.link == nil {
 		t.create(configJobHost(id, g.host), nil)
 	} else {
-		t.set(configJobHost(id, g.host), nil, g.link.Version)
+		t.check(configJobHost(id, g.host), anyVersion)
 	}
 	task := taskOf(d, j)
 	t.create(configHostJob(g.host, id.String()), document.Canonical(task.JSON()))
@@ -233,7 +281,16 @@ func (s *Store) setGoal(ctx context.Context, hostName string, id job.ID, goal jo
 		d := deploymentOf(id, task)
 		d.Goal = goal
 		changed := taskOf(d, j)
-		err = s.session.set(ctx, configHostJob(hostName, id.String()), document.Canonical(changed.JSON()), stat.Version)
+		var t txn
+		t.set(configHostJob(hostName, id.String()), document.Canonical(changed.JSON()), stat.Version)
+		overtaken, err := s.session.attempt(ctx, &t, configHostJob(hostName, id.String()), stat)
+		if overtaken {
+			now, err := s.session.stat(ctx, configHostJob(hostName, id.String()))
+			if err == nil && (now == nil || now.Czxid != stat.Czxid) {
+				err = errOvertaken
+			}
+			return err // only the goal ever changes: it was set, or another one was at the same time
+		}
 		if !raced(err) {
 			return err
 		}
@@ -252,45 +309,46 @@ func (s *Store) Undeploy(ctx context.Context, hostName string, id job.ID, token 
 }
 
 func (s *Store) undeploy(ctx context.Context, hostName string, id job.ID, token string) (job.Deployment, error) {
-	var (
-		was    job.Deployment
-		unsure []string // nodes of a deployment that a lost attempt may have removed
-	)
+	var was job.Deployment
 	for range maxRaces {
 		if known, err := s.hostExists(ctx, hostName); err != nil {
 			return was, err
-		} else if !known && unsure == nil {
+		} else if !known {
 			return was, host.ErrNotFound
 		}
 		nodes, err := s.session.tree(ctx, configHostJob(hostName, id.String()))
 		if err != nil {
 			return was, err
 		}
-		if unsure != nil && !slices.Equal(nodes, unsure) {
-			return was, nil // it is gone; another one that is there now was not meant
+		if len(nodes) == 0 {
+			return was, job.ErrNotDeployed
 		}
-		task, _, err := s.task(ctx, hostName, id)
+		task, stat, err := s.task(ctx, hostName, id)
 		if err != nil {
 			return was, err
 		}
 		was = deploymentOf(id, task)
-		t, err := s.planUndeploy(ctx, hostName, id, task, nodes, token)
+		t, err := s.planUndeploy(ctx, hostName, id, task, stat.Version, nodes, token)
 		if err != nil {
 			return was, err
 		}
-		lost, err := s.session.commit(ctx, t)
+		overtaken, err := s.session.attempt(ctx, t, configHostJob(hostName, id.String()), stat)
+		if overtaken {
+			now, err := s.session.stat(ctx, configHostJob(hostName, id.String()))
+			if err != nil || now == nil || now.Czxid != stat.Czxid {
+				return was, err // it is gone; another one that is there now was not meant
+			}
+			continue
+		}
 		if !raced(err) {
 			return was, err
-		}
-		if lost {
-			unsure = nodes
 		}
 	}
 	return was, errRaces
 }
 
 // planUndeploy deletes what there is of a deployment.
-func (s *Store) planUndeploy(ctx context.Context, hostName string, id job.ID, task job.Task, nodes []string, token string) (*txn, error) {
+func (s *Store) planUndeploy(ctx context.Context, hostName string, id job.ID, task job.Task, version int32, nodes []string, token string) (*txn, error) {
 	j, err := s.job(ctx, id)
 	if errors.Is(err, job.ErrNotFound) {
 		j, err = task.Job, nil
@@ -306,7 +364,8 @@ func (s *Store) planUndeploy(ctx context.Context, hostName string, id job.ID, ta
 		return nil, err
 	}
 	var t txn
-	t.deleteTree(nodes)
+	t.deleteTree(nodes[1:])
+	t.delete(nodes[0], version) // what is deleted is what is returned
 	if g.link != nil {
 		t.delete(configJobHost(id, hostName), anyVersion)
 	}

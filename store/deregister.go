@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/go-zookeeper/zk"
 
@@ -15,18 +16,27 @@ func (s *Store) RegisterHost(ctx context.Context, name, id string) error {
 	if !legalName(name) {
 		return named("register host", name, ErrName)
 	}
-	err := s.createHost(ctx, name, id)
-	if errors.Is(err, zk.ErrNodeExists) {
-		var n node
-		switch n, err = s.session.get(ctx, configHostID(name)); {
-		case err != nil:
-		case sameID(n.data, id):
+	return named("register host", name, s.registerHost(ctx, name, id))
+}
+
+func (s *Store) registerHost(ctx context.Context, name, id string) error {
+	var err error
+	for range maxRaces {
+		var held node
+		held, err = s.session.get(ctx, configHostID(name))
+		switch {
+		case errors.Is(err, zk.ErrNoNode):
+			err = s.createHost(ctx, name, id)
+		case err == nil && sameID(held.data, id):
 			err = s.ensureHost(ctx, name)
-		default:
-			err = host.ErrConflict
+		case err == nil:
+			return host.ErrConflict
+		}
+		if !raced(err) {
+			return err
 		}
 	}
-	return named("register host", name, err)
+	return fmt.Errorf("%w: %w", errRaces, err)
 }
 
 // DeregisterHost takes a host off the list, with its deployments, statuses and history (zookeeper §8.9). Halfway
@@ -37,27 +47,35 @@ func (s *Store) DeregisterHost(ctx context.Context, name string) error {
 }
 
 func (s *Store) deregister(ctx context.Context, name string) error {
-	unsure := false // a lost attempt may have done it
+	if !legalName(name) {
+		return host.ErrNotFound
+	}
 	for range maxRaces {
-		known, err := s.hostExists(ctx, name)
+		stat, err := s.session.stat(ctx, configHost(name))
 		if err != nil {
 			return err
 		}
-		if !known {
-			if unsure {
-				return nil
-			}
+		if stat == nil {
 			return host.ErrNotFound
 		}
 		t, err := s.planDeregistration(ctx, name)
+		if raced(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		lost, err := s.session.commit(ctx, t)
+		overtaken, err := s.session.attempt(ctx, t, configHost(name), stat)
+		if overtaken {
+			now, err := s.session.stat(ctx, configHost(name))
+			if err != nil || now == nil || now.Czxid != stat.Czxid {
+				return err // it is gone; another one that is there now was not meant
+			}
+			continue
+		}
 		if !raced(err) {
 			return err
 		}
-		unsure = unsure || lost
 	}
 	return errRaces
 }
@@ -66,6 +84,9 @@ func (s *Store) deregister(ctx context.Context, name string) error {
 // history of its jobs, and if need be the statuses of its tasks (zookeeper Q11).
 func (s *Store) planDeregistration(ctx context.Context, name string) (*txn, error) {
 	config, err := s.session.tree(ctx, configHost(name))
+	if err == nil && len(config) == 0 {
+		err = named("list", configHost(name), zk.ErrNoNode)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/google/uuid"
@@ -36,25 +37,31 @@ func (s *Store) createJob(ctx context.Context, j job.Job, operation string) erro
 	if err := s.session.ensure(ctx, historyJob(j.ID)); err != nil {
 		return err
 	}
+	jobs, err := s.session.stat(ctx, configJobs)
+	if err == nil && jobs == nil { // nobody has made the tree yet
+		if err = s.ensureBase(ctx); err == nil {
+			jobs, err = s.session.stat(ctx, configJobs)
+		}
+	}
+	if err != nil {
+		return err
+	}
 	var t txn
 	t.create(configJob(j.ID), document.Canonical(j.JSON()))
 	t.create(configJobRef(j.ID), quoted(j.ID))
 	t.create(configJobHosts(j.ID), nil)
 	t.create(configJobCreation(j.ID, operation), nil)
 	t.set(configJobs, []byte(uuid.NewString()), anyVersion)
-	_, err := s.session.commit(ctx, &t)
-	if errors.Is(err, zk.ErrNoNode) { // nobody has made the tree yet
-		if err := s.ensureBase(ctx); err != nil {
-			return err
+	overtaken, err := s.session.attempt(ctx, &t, configJobs, jobs)
+	if overtaken {
+		ours, err := s.session.exists(ctx, configJobCreation(j.ID, operation))
+		if err == nil && !ours {
+			err = errOvertaken
 		}
-		_, err = s.session.commit(ctx, &t)
-	}
-	if !errors.Is(err, zk.ErrNodeExists) {
 		return err
 	}
-	ours, err := s.session.exists(ctx, configJobCreation(j.ID, operation))
-	if err == nil && !ours {
-		err = job.ErrExists
+	if errors.Is(err, zk.ErrNodeExists) {
+		return job.ErrExists
 	}
 	return err
 }
@@ -190,12 +197,8 @@ func (s *Store) RemoveJob(ctx context.Context, id job.ID, token string) error {
 }
 
 func (s *Store) removeJob(ctx context.Context, id job.ID, token string) error {
-	var unsure int64 // creation of the job that a lost attempt may have removed
 	for range maxRaces {
 		j, stat, err := s.jobAndStat(ctx, id)
-		if unsure != 0 && (errors.Is(err, job.ErrNotFound) || err == nil && stat.Czxid != unsure) {
-			return nil // it is gone; another one that is there now was not meant
-		}
 		if err != nil {
 			return err
 		}
@@ -206,20 +209,16 @@ func (s *Store) removeJob(ctx context.Context, id job.ID, token string) error {
 		if err != nil {
 			return err
 		}
-		lost, err := s.session.commit(ctx, t)
-		if !raced(err) {
-			return err
-		}
-		if lost {
-			unsure = stat.Czxid
+		overtaken, err := s.session.attempt(ctx, t, configJob(id), stat)
+		if overtaken || !raced(err) {
+			return err // the job is gone: nothing else about it ever changes
 		}
 	}
 	return errRaces
 }
 
 // planRemoval deletes whatever there is of a job: also with more than one creation node, or without a reference. A
-// host in the job's list that has no such task is a leftover, not a deployment (zookeeper Q9); its version holds
-// against a deployment that repairs it meanwhile.
+// host in the job's list that has no such task is a leftover, not a deployment (zookeeper Q9), as long as it has none.
 func (s *Store) planRemoval(ctx context.Context, id job.ID) (*txn, error) {
 	below, err := s.session.childrenIfAny(ctx, configJob(id))
 	if err != nil {
@@ -231,7 +230,7 @@ func (s *Store) planRemoval(ctx context.Context, id job.ID) (*txn, error) {
 	}
 	paths := []string{configJobRef(id)}
 	for _, host := range hosts {
-		paths = append(paths, configHostJob(host, id.String()), configJobHost(id, host))
+		paths = append(paths, configHost(host), configHostJobs(host), configHostJob(host, id.String()))
 	}
 	stats, err := s.session.stats(ctx, paths...)
 	if err != nil {
@@ -242,12 +241,14 @@ func (s *Store) planRemoval(ctx context.Context, id job.ID) (*txn, error) {
 		inUse []string
 	)
 	for i, host := range hosts {
-		task, link := stats[1+2*i], stats[2+2*i]
-		if task != nil {
+		at := 1 + 3*i
+		missing := slices.Index(stats[at:at+3], nil) // the first of them
+		if missing < 0 {
 			inUse = append(inUse, host)
-		} else if link != nil {
-			t.delete(configJobHost(id, host), link.Version)
+			continue
 		}
+		t.absent(paths[at+missing])
+		t.delete(configJobHost(id, host), anyVersion)
 	}
 	if inUse != nil {
 		return nil, &InUseError{Job: id, Hosts: inUse}

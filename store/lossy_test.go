@@ -11,8 +11,10 @@ import (
 // Operation codes of the ZooKeeper protocol.
 const (
 	opCreate = 1
+	opDelete = 2
 	opSet    = 5
 	opMulti  = 14
+	opClose  = -11
 )
 
 // links is a dialer whose connections can be cut, and made to lose events, or an answer: the server carries a request

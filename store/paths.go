@@ -29,6 +29,7 @@ import (
 //	          creation-<uuid>           M  -, the operation that deployed the job
 //	      ports                         MA -
 //	        <port>                      M  "<job>", the static port is taken
+//	          hold-<uuid>               M  -, ephemeral: a leftover is about to be deleted
 //	  deployment-groups                 M
 //	/status
 //	  hosts
@@ -52,7 +53,7 @@ import (
 //	          events                    A  -
 //	            <epoch milliseconds>    A  TaskStatus
 //
-// Nodes of our own that 0.9 does not know: none.
+// Nodes of our own that 0.9 does not know: hold-<uuid>, for a moment, and only below a port node that no task owns.
 const (
 	configIDs     = "/config/id"
 	configJobs    = "/config/jobs"
@@ -65,6 +66,7 @@ const (
 	historyJobs   = "/history/jobs"
 
 	creationPrefix = "creation-"
+	holdPrefix     = "hold-"
 )
 
 // basePaths is what every master makes sure of, in this order (zookeeper §6).

@@ -16,6 +16,10 @@ const (
 	maxBatch = 500
 )
 
+// errOvertaken ends an operation of which nothing can be told: nothing was heard of it, and what it would have left is not
+// there, or not any more.
+var errOvertaken = errors.New("the connection was lost, and others have changed the same since: it may have been done and undone")
+
 // errRaces ends an operation that others came in between too often.
 var errRaces = fmt.Errorf("%d failures (possibly concurrent modifications), giving up", maxRaces)
 
@@ -55,6 +59,17 @@ func (t *txn) delete(path string, version int32) {
 	t.add(&zk.DeleteRequest{Path: path, Version: version}, path, nil)
 }
 
+// absent demands that a node does not exist, in a directory that does (as zookeeper §8.15).
+func (t *txn) absent(path string) {
+	t.create(path, nil)
+	t.delete(path, anyVersion)
+}
+
+// creates reports whether t makes a node.
+func (t *txn) creates() bool {
+	return slices.ContainsFunc(t.operations, func(operation any) bool { _, ok := operation.(*zk.CreateRequest); return ok })
+}
+
 // deleteTree deletes what tree listed: leaves first.
 func (t *txn) deleteTree(paths []string) {
 	for i := range paths {
@@ -71,19 +86,64 @@ func (s *session) commit(ctx context.Context, t *txn) (lost bool, err error) {
 	if t.size > maxRequest {
 		return false, fmt.Errorf("commit %d operations: %w", len(t.operations), ErrTooLarge)
 	}
+	results, lost, err := call(ctx, s, t.request(s))
+	return lost, t.refused(results, err)
+}
+
+// attempt carries out t, but never twice. Where commit repeats what it has heard nothing of, attempt first looks at a
+// witness: a node that t changes for good, be it only by its children, as it was when t was planned; nil, if it was not
+// there. If it has not changed, t was not carried out. If it has, whoever did it, attempt ends with overtaken.
+func (s *session) attempt(ctx context.Context, t *txn, witness string, before *zk.Stat) (overtaken bool, err error) {
+	if t.size > maxRequest {
+		return false, fmt.Errorf("commit %d operations: %w", len(t.operations), ErrTooLarge)
+	}
+	for range maxAttempts {
+		if err := s.await(ctx); err != nil {
+			return false, err
+		}
+		var results []zk.MultiResponse
+		if results, err = once(ctx, s, t.request(s)); !connectionLost(err) {
+			return false, t.refused(results, err)
+		}
+		if err := s.catchUp(ctx); err != nil {
+			return false, err
+		}
+		now, err := s.stat(ctx, witness)
+		if err != nil {
+			return false, err
+		}
+		if differ(before, now) {
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// differ tells two states of a node apart.
+func differ(a, b *zk.Stat) bool {
+	if a == nil || b == nil {
+		return a != b
+	}
+	return a.Czxid != b.Czxid || a.Version != b.Version || a.Cversion != b.Cversion
+}
+
+// request is what sends t.
+func (t *txn) request(s *session) func(*zk.Conn) ([]zk.MultiResponse, error) {
 	operations := make([]any, len(t.operations))
 	for i, operation := range t.operations {
 		operations[i] = s.complete(operation)
 	}
-	results, lost, err := call(ctx, s, func(c *zk.Conn) ([]zk.MultiResponse, error) {
-		return c.Multi(operations...)
-	})
+	return func(c *zk.Conn) ([]zk.MultiResponse, error) { return c.Multi(operations...) }
+}
+
+// refused names in an error the operation that was refused.
+func (t *txn) refused(results []zk.MultiResponse, err error) error {
 	for i, result := range results {
 		if result.Error != nil && err != nil {
-			return lost, named("commit", t.paths[i], err)
+			return named("commit", t.paths[i], err)
 		}
 	}
-	return lost, err
+	return err
 }
 
 // complete is operation with its path below the chroot, and with the access list of what it creates.

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+)
+
+// gate is a dialer that holds every request back until it is let through, one at a time. What the library sends of its
+// own accord (greetings, pings, watches set again, farewells) passes at once.
+type gate struct {
+	server func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu     sync.Mutex // guards all below
+	newest *gatedConn
+	open   bool // nothing is held back
+	losses int  // requests whose answer was lost, carried out or not
+}
+
+// fate is what becomes of a request.
+type fate int
+
+const (
+	answered   fate = iota
+	neverSent       // the connection is lost before the server has it
+	unanswered      // the connection is lost before the client has the answer
+)
+
+type gatedConn struct {
+	net.Conn
+	gate    *gate
+	greeted bool     // the rest is guarded by gate.mu
+	held    [][]byte // frames
+	losing  uint32   // the request whose answer is lost
+	frame   []byte   // being read
+}
+
+func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := g.server(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.newest = &gatedConn{Conn: conn, gate: g}
+	return g.newest, nil
+}
+
+// waiting counts the requests that are held back. Those that came together have no order of their own; they are put into
+// one that does not depend on which goroutine was first.
+func (g *gate) waiting(shuffle func(n int, swap func(i, j int))) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.newest == nil {
+		return 0
+	}
+	held := g.newest.held
+	slices.SortFunc(held, func(a, b []byte) int { return slices.Compare(a[8:], b[8:]) })
+	shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
+	return len(held)
+}
+
+// pass decides on the first request that is held back, and tells whether it may have changed something, and what it is.
+func (g *gate) pass(f fate) (wrote bool, text string) {
+	g.mu.Lock()
+	c := g.newest
+	frame := c.held[0]
+	c.held = c.held[1:]
+	switch f {
+	case neverSent:
+		g.losses++
+		c.held = nil
+	case unanswered:
+		g.losses++
+		c.losing = binary.BigEndian.Uint32(frame[4:8])
+	}
+	g.mu.Unlock()
+	operation := operationOf(frame)
+	text = fmt.Sprintf("%d %q", operation, frame[12:min(len(frame), 90)])
+	if f == neverSent {
+		c.Conn.Close()
+		return false, text
+	}
+	_, _ = c.Conn.Write(frame)
+	return writes(frame), text
+}
+
+// next tells whether the request that is first may change something.
+func (g *gate) next() (write bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return writes(g.newest.held[0])
+}
+
+func operationOf(frame []byte) int32 { return int32(binary.BigEndian.Uint32(frame[8:12])) }
+
+func writes(frame []byte) bool {
+	return slices.Contains([]int32{opCreate, opDelete, opSet, opMulti}, operationOf(frame))
+}
+
+func (g *gate) lost() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.losses
+}
+
+// opened lets everything through from now on.
+func (g *gate) opened() {
+	g.mu.Lock()
+	g.open = true
+	g.mu.Unlock()
+	for g.waiting(func(int, func(i, j int)) {}) > 0 {
+		g.pass(answered)
+	}
+}
+
+func (c *gatedConn) Write(frame []byte) (int, error) {
+	c.gate.mu.Lock()
+	if !c.greeted || c.gate.open || int32(binary.BigEndian.Uint32(frame[4:8])) < 0 || operationOf(frame) == opClose {
+		c.greeted = true
+		c.gate.mu.Unlock()
+		return c.Conn.Write(frame)
+	}
+	defer c.gate.mu.Unlock()
+	c.held = append(c.held, slices.Clone(frame))
+	return len(frame), nil
+}
+
+func (c *gatedConn) Close() error {
+	c.gate.mu.Lock()
+	c.held = nil
+	c.gate.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// Read hands on what the server says frame by frame, but for the answer that gets lost.
+func (c *gatedConn) Read(p []byte) (int, error) {
+	if len(c.frame) == 0 {
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(c.Conn, head); err != nil {
+			return 0, err
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head))
+		if _, err := io.ReadFull(c.Conn, body); err != nil {
+			return 0, err
+		}
+		c.gate.mu.Lock()
+		lost := c.losing != 0 && binary.BigEndian.Uint32(body) == c.losing
+		if lost {
+			c.held = nil
+		}
+		c.gate.mu.Unlock()
+		if lost {
+			c.Conn.Close()
+			return 0, io.ErrUnexpectedEOF
+		}
+		c.frame = append(head, body...)
+	}
+	n := copy(p, c.frame)
+	c.frame = c.frame[n:]
+	return n, nil
+}
