@@ -16,9 +16,9 @@ test: # all tests, with real Docker and ZooKeeper; what is missing is installed
 	@.ci/setup test
 	@.ci/test
 
-e2e: # of these, the tests of whole processes and of the engine
+e2e: # of these, the tests of whole processes and of the engine; with FAULTS=1 the fault suite instead, whole, and its table
 	@.ci/setup test
-	@.ci/test ./roles/... ./supervisor/...
+	@.ci/$(if $(FAULTS),faults,test ./roles/... ./supervisor/...)
 
 lint: # format, vet, modules, staticcheck, layout
 	@.ci/lint $(GOFUMPT) $(STATICCHECK)

@@ -32,6 +32,7 @@ func (c checked) Run() int {
 		_ = flag.Set("test.parallel", "8") // whole processes mostly wait
 	}
 	code := c.M.Run()
+	kept.print(os.Stdout)
 	cleanUpLasting()
 	os.RemoveAll(buildDir)
 	if err := goleak.Find(); err != nil && code == 0 {

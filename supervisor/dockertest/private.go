@@ -97,8 +97,34 @@ func (p *Private) Start() {
 // Stop ends the daemon in order; with --live-restore its containers go on running.
 func (p *Private) Stop() { p.end(syscall.SIGTERM) }
 
-// Crash ends the daemon at once.
-func (p *Private) Crash() { p.end(syscall.SIGKILL) }
+// Crash ends the daemon at once; with --live-restore its containers go on running.
+func (p *Private) Crash() {
+	p.t.Helper()
+	p.end(syscall.SIGKILL)
+	p.forgetContainerd()
+}
+
+// forgetContainerd waits for the daemon's own containerd, which dies with it, and makes the next daemon start another
+// one. Where process 1 reaps no orphans, it would take the dead one for a live one for ever.
+func (p *Private) forgetContainerd() {
+	p.t.Helper()
+	file := filepath.Join(p.dir, "exec", "containerd", "containerd.pid")
+	pid, err := os.ReadFile(file)
+	if err != nil {
+		return // it never ran
+	}
+	storetest.Eventually(p.t, patience, func() error {
+		stat, err := os.ReadFile(filepath.Join("/proc", strings.TrimSpace(string(pid)), "stat"))
+		_, state, _ := strings.Cut(string(stat), ") ")
+		if err == nil && !strings.HasPrefix(state, "Z") {
+			return fmt.Errorf("containerd is alive: %s", stat)
+		}
+		return nil
+	})
+	if err := os.Remove(file); err != nil {
+		p.t.Error(err)
+	}
+}
 
 func (p *Private) end(signal syscall.Signal) {
 	p.t.Helper()

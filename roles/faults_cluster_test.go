@@ -1,0 +1,111 @@
+package roles_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/helios-go/helios/store/host"
+	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
+	"github.com/helios-go/helios/supervisor/dockertest"
+)
+
+// setup is what a trial's cluster consists of. Each number that is 0 means 1.
+type setup struct {
+	servers, masters, agents int
+	tasks                    int      // on each agent, watched from the start
+	sessions                 string   // of masters and agents, in ms; "": sessions
+	links                    bool     // a proxy before each server of ZooKeeper
+	agent                    []string // more options of the agents
+}
+
+// faultCluster is the cluster of one trial: what the trial breaks, and what it watches.
+type faultCluster struct {
+	*ensembleCluster
+	*trial
+	links []*storetest.Proxy // before the servers, if the setup says so
+	ids   []job.ID           // of the jobs, each of which every agent runs
+}
+
+// nextPort begins the range of ports that no other agent of the suite has.
+var nextPort atomic.Int32
+
+// portRange is for an agent of its own.
+func portRange() string {
+	first := 20000 + 10*(nextPort.Add(1)%400)
+	return fmt.Sprintf("%d:%d", first, first+10)
+}
+
+// start starts the cluster, deploys the jobs, and watches their containers from when they run.
+func (tr *trial) start(s setup) *faultCluster {
+	tr.Helper()
+	c := &faultCluster{trial: tr, ensembleCluster: &ensembleCluster{image: "127.0.0.1:1/" + unique("probe") + ":1"}}
+	c.zookeeper = storetest.StartEnsemble(tr, max(1, s.servers))
+	servers := c.zookeeper.Servers()
+	if s.links {
+		var addrs []string
+		for i := range max(1, s.servers) {
+			link := storetest.StartProxy(tr, c.zookeeper.Addr(i))
+			c.links, addrs = append(c.links, link), append(addrs, link.Addr())
+		}
+		servers = strings.Join(addrs, ",")
+	}
+	timeout := []string{"--zk-session-timeout", sessions}
+	if s.sessions != "" {
+		timeout[1] = s.sessions
+	}
+	var more []string
+	for range max(1, s.masters) {
+		m := startNamedMaster(tr, servers, timeout...)
+		c.masters, more = append(c.masters, m), append(more, m.api)
+	}
+	c.cluster = newCluster(tr, more[0], servers, more[1:]...)
+	for i := range max(1, s.agents) {
+		docker := dockertest.New(tr)
+		if i == 0 {
+			docker.Load(c.image, dockertest.Probe(tr))
+		}
+		c.agents = append(c.agents, startAgent(c.cluster, docker, nil, append(append(timeout, "--port-range", portRange()), s.agent...)...))
+	}
+	for _, a := range c.agents {
+		c.await(a.docker.Host, host.Up)
+	}
+	c.deployAll(max(1, s.tasks))
+	return c
+}
+
+// deployAll deploys more jobs, each with a port, on every agent, and watches their containers from when they run.
+func (c *faultCluster) deployAll(n int) {
+	c.trial.Helper()
+	for range n {
+		id := c.create(job.Job{Image: &c.image, Ports: map[string]job.PortMapping{"http": {InternalPort: 8080, Protocol: "tcp"}}})
+		c.ids = append(c.ids, id)
+		for _, a := range c.agents {
+			c.deploy(id, a.docker.Host)
+		}
+	}
+	for _, id := range c.ids[len(c.ids)-n:] {
+		for _, a := range c.agents {
+			c.awaitState(id, a.docker.Host, job.Running)
+			c.watch(a.docker, id)
+		}
+	}
+}
+
+// wished tells whether all is as it should be: every host up, every watched task shown as it is, by each master.
+func (c *faultCluster) wished() error {
+	for _, m := range c.masters {
+		if err := c.shows(m.cluster); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// recovers ends the fault, and waits for the wished state.
+func (c *faultCluster) recovers() {
+	c.trial.Helper()
+	c.ends()
+	c.reaches(c.wished)
+}
