@@ -189,12 +189,8 @@ func (s *Store) createHost(ctx context.Context, name, id string) error {
 		witness, before = configHosts, hosts
 	}
 	overtaken, err := s.session.attempt(ctx, t, witness, before)
-	if !overtaken {
-		return err
-	}
-	held, err := s.session.get(ctx, configHostID(name))
-	if errors.Is(err, zk.ErrNoNode) || err == nil && !sameID(held.data, id) {
-		return errOvertaken
+	if overtaken {
+		return s.holdsID(ctx, name, id)
 	}
 	return err
 }
@@ -231,11 +227,27 @@ func (s *Store) planHost(ctx context.Context, name string) (t *txn, before *zk.S
 
 // takeOver replaces the id of a host and all that its former agent reported, at once.
 func (s *Store) takeOver(ctx context.Context, wish Registering) error {
+	id, err := s.session.stat(ctx, configHostID(wish.Host))
+	if err != nil {
+		return err
+	}
 	reported, err := s.session.tree(ctx, statusHost(wish.Host))
 	if err != nil {
 		return err
 	}
-	_, err = s.session.commit(ctx, planTakeOver(wish, reported))
+	overtaken, err := s.session.attempt(ctx, planTakeOver(wish, reported), configHostID(wish.Host), id)
+	if overtaken {
+		return s.holdsID(ctx, wish.Host, wish.ID)
+	}
+	return err
+}
+
+// holdsID wants a host to be registered with that id after a registration of which nothing was heard.
+func (s *Store) holdsID(ctx context.Context, name, id string) error {
+	held, err := s.session.get(ctx, configHostID(name))
+	if errors.Is(err, zk.ErrNoNode) || err == nil && !sameID(held.data, id) {
+		return errOvertaken
+	}
 	return err
 }
 

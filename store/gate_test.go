@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 )
 
 // gate is a dialer that holds every request back until it is let through, one at a time. What the library sends of its
@@ -17,8 +18,9 @@ type gate struct {
 
 	mu     sync.Mutex // guards all below
 	newest *gatedConn
-	open   bool // nothing is held back
-	losses int  // requests whose answer was lost, carried out or not
+	open   bool      // nothing is held back
+	losses int       // requests whose answer was lost, carried out or not
+	down   time.Time // until then there are no connections
 }
 
 // fate is what becomes of a request.
@@ -40,12 +42,15 @@ type gatedConn struct {
 }
 
 func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Now().Before(g.down) {
+		return nil, io.ErrClosedPipe
+	}
 	conn, err := g.server(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.newest = &gatedConn{Conn: conn, gate: g}
 	return g.newest, nil
 }
@@ -106,6 +111,13 @@ func (g *gate) lost() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.losses
+}
+
+// shut lets nobody connect for a time.
+func (g *gate) shut(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.down = time.Now().Add(d)
 }
 
 // opened lets everything through from now on.
