@@ -110,3 +110,19 @@ func TestAccessListsAreComparedAsSets(t *testing.T) {
 		t.Errorf("all permissions are %q", got)
 	}
 }
+
+// The recorded accounts (testdata/golden/zookeeper/README.md), and the superuser of the servers of tests.
+var (
+	masterAccount = Credential{User: "helios-master", Password: "mpass"}
+	agentAccount  = Credential{User: "helios-agent", Password: "apass"}
+	super         = Credential{User: "super", Password: "secret"}
+	accessLists   = ACLs{NewIdentity("helios-master", "mpass"), NewIdentity("helios-agent", "apass")}
+)
+
+func asMaster(address string) Options {
+	return Options{Servers: address, Credential: masterAccount, ACLs: &accessLists}
+}
+
+func asAgent(address string) Options {
+	return Options{Servers: address, Credential: agentAccount, ACLs: &accessLists}
+}

@@ -80,13 +80,14 @@ func readNode(conn *zk.Conn, at string) (n Node, children []string, err error) {
 		n.Data = "null"
 	}
 	for _, entry := range acl {
-		n.ACL = append(n.ACL, fmt.Sprintf("%s:%s:%s", entry.Scheme, entry.ID, permissions(entry.Perms)))
+		n.ACL = append(n.ACL, fmt.Sprintf("%s:%s:%s", entry.Scheme, entry.ID, Permissions(entry.Perms)))
 	}
 	children, _, err = conn.Children(at)
 	return n, children, err
 }
 
-func permissions(bits int32) string {
+// Permissions shows permissions as the recordings do.
+func Permissions(bits int32) string {
 	var text strings.Builder
 	for _, p := range []struct {
 		bit    int32
