@@ -21,6 +21,7 @@ func common(program string) []cliui.Option {
 		{Long: "zk-enable-acls", Help: "enable zookeeper ACLs"},
 		{Long: "zk-acl-master-user", Takes: cliui.One, Help: "zookeeper master username used for ACLs (default: helios-master)"},
 		{Long: "zk-acl-agent-user", Takes: cliui.One, Help: "zookeeper agent user used for ACLs (default: helios-agent)"},
+		passwordFileOption,
 		{Long: "no-metrics", Help: "Turn off all collection and reporting of metrics"},
 		{Long: "statsd-host-port", Takes: cliui.One, Help: "host:port of where to send statsd metrics"},
 		{Short: "v", Long: "verbose", Takes: cliui.Count, Help: "log more: debug, then everything"},
@@ -113,4 +114,4 @@ func soloSyntax() *cliui.Syntax {
 }
 
 // files are the options that name a file, which must be there and readable.
-var files = []string{"service-registrar-plugin", "logconfig", "docker-gcp-account-credentials"}
+var files = []string{passwordFile, "service-registrar-plugin", "logconfig", "docker-gcp-account-credentials"}

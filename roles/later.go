@@ -3,7 +3,6 @@ package roles
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/rs/zerolog"
@@ -14,8 +13,7 @@ import (
 
 // refused are those that protect, or change what a process does for others.
 var refused = []string{
-	"service-registry", "service-registrar-plugin", "zk-enable-acls", "zk-acl-agent-digest",
-	"zk-acl-master-password", "zk-acl-master-digest", "zk-acl-agent-password", "docker-gcp-account-credentials",
+	"service-registry", "service-registrar-plugin", "docker-gcp-account-credentials",
 	"docker-use-gcp-application-default-credentials", "reap-history",
 }
 
@@ -39,14 +37,6 @@ func (d daemon) checkLater(flags *cli.Context, log zerolog.Logger) error {
 	if flags.IsSet("docker-gcp-account-credentials") && flags.Bool("docker-use-gcp-application-default-credentials") {
 		//lint:ignore ST1005 the original's words
 		return errors.New("Cannot set both docker_gcp_account_credentials and docker_use_gcp_application_default_credentials")
-	}
-	if c, ok := d.credentials(flags); ok {
-		if err := c.check(); err != nil {
-			return err
-		}
-		if c.password != "" {
-			return errors.New("a password for ZooKeeper: this version does not authenticate")
-		}
 	}
 	for _, name := range refused {
 		if flags.IsSet(name) {
@@ -75,36 +65,6 @@ func checkSinks(flags *cli.Context) error {
 		}
 	}
 	return checkBrokers(flags.StringSlice("kafka"))
-}
-
-// credentials are what the options and the environment of a master or an agent say of its account at ZooKeeper.
-func (d daemon) credentials(flags *cli.Context) (credentials, bool) {
-	own, other := d.name, ""
-	switch own {
-	case "master":
-		other = "agent"
-	case "agent":
-		other = "master"
-	default:
-		return credentials{}, false
-	}
-	user := func(role string) string {
-		if option := "zk-acl-" + role + "-user"; flags.IsSet(option) {
-			return flags.String(option)
-		}
-		return "helios-" + role
-	}
-	c := credentials{
-		role: own, other: other, acls: flags.Bool("zk-enable-acls"),
-		user: user(own), password: flags.String("zk-acl-" + own + "-password"),
-		otherUser: user(other), otherDigest: flags.String("zk-acl-" + other + "-digest"),
-	}
-	if password, set := os.LookupEnv(map[string]string{
-		"master": "HELIOS_ZK_MASTER_PASSWORD", "agent": "HELIOS_ZK_AGENT_PASSWORD",
-	}[own]); set {
-		c.password = password
-	}
-	return c, true
 }
 
 func (d daemon) warnOfIdle(flags *cli.Context, log zerolog.Logger) {

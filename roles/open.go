@@ -29,7 +29,7 @@ func openMaster(flags *cli.Context, log zerolog.Logger) (func(context.Context) e
 	if err != nil {
 		return nil, err
 	}
-	st, err := storeOptions(flags)
+	st, err := storeOptions("master", flags)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func openAgent(flags *cli.Context, log zerolog.Logger) (func(context.Context) er
 	if opts.Name, err = hostName(flags); err != nil {
 		return nil, err
 	}
-	if opts.Store, err = storeOptions(flags); err != nil {
+	if opts.Store, err = storeOptions("agent", flags); err != nil {
 		return nil, err
 	}
 	addr, admin, err := listeners(flags, "http://0.0.0.0:5803", "http://0.0.0.0:5804")
@@ -189,7 +189,8 @@ func dockerConfig() string {
 	return filepath.Join(dir, "config.json")
 }
 
-func storeOptions(flags *cli.Context) (store.Options, error) {
+// storeOptions says where the store is, and who the process is there.
+func storeOptions(role string, flags *cli.Context) (store.Options, error) {
 	st := store.Options{
 		Servers:        cmp.Or(flags.String("zk"), "localhost:2181"),
 		SessionTimeout: time.Duration(flags.Int64("zk-session-timeout")) * time.Millisecond,
@@ -203,5 +204,10 @@ func storeOptions(flags *cli.Context) (store.Options, error) {
 	if st.ClusterID = flags.String("zk-cluster-id"); st.ClusterID == "" && flags.IsSet("zk-cluster-id") {
 		return st, errors.New("--zk-cluster-id: an empty id is none: name one or leave the option out")
 	}
+	account, err := readCredentials(role, flags)
+	if err != nil {
+		return st, err
+	}
+	account.into(&st)
 	return st, nil
 }

@@ -189,27 +189,6 @@ func isHostPort(text string) bool {
 	return err == nil && portErr == nil && host != ""
 }
 
-// credentials are the account of a master or an agent at ZooKeeper, and what it knows of the other role's.
-type credentials struct {
-	role, other            string
-	acls                   bool
-	user, password         string
-	otherUser, otherDigest string
-}
-
-// check holds the rules of operations §1.6.
-func (c credentials) check() error {
-	switch {
-	case c.password != "" && c.user == "":
-		return fmt.Errorf("%s%s username must be set if a password is set", strings.ToUpper(c.role[:1]), c.role[1:])
-	case c.acls && (c.user == "" || c.password == ""):
-		return fmt.Errorf("ZooKeeper ACLs enabled but %s username and/or password not set", c.role)
-	case c.acls && (c.otherUser == "" || c.otherDigest == ""):
-		return fmt.Errorf("ZooKeeper ACLs enabled but %s username and/or digest not set", c.other)
-	}
-	return nil
-}
-
 // fileProblem says what is wrong with the file that an option names, nil for nothing.
 func fileProblem(path string) error {
 	file, err := os.Open(path)
