@@ -66,7 +66,6 @@ func TestDaemonOptions(t *testing.T) {
 		{args: []string{"agent", "--zk-password-file", file}, want: "password: " + file + " is empty"},
 		{args: []string{"agent", "--zk-password-file", file, "--zk-acl-agent-password", "p"}, want: "--zk-password-file beside --zk-acl-agent-password or HELIOS_ZK_AGENT_PASSWORD: only one of them can be the password"},
 		{args: []string{"master", "--zk-password-file", file}, env: []string{"HELIOS_ZK_MASTER_PASSWORD="}, want: "--zk-password-file beside --zk-acl-master-password or HELIOS_ZK_MASTER_PASSWORD: only one of them can be the password"},
-		{args: []string{"master", "--zk-cluster-id", "x"}, want: "--zk-cluster-id: this version does not have what it asks for"},
 		{args: []string{"agent", "--service-registry", "x"}, want: "--service-registry: this version does not have what it asks for"},
 		{args: []string{"master", "--reap-history"}, want: "--reap-history: this version does not have what it asks for"},
 		{args: []string{"master", "--job-retention", "30"}, want: "--job-retention: this version does not remove anything by itself; 0 says so"},
