@@ -350,8 +350,9 @@ func (s *Store) undeploy(ctx context.Context, hostName string, id job.ID, token 
 // planUndeploy deletes what there is of a deployment.
 func (s *Store) planUndeploy(ctx context.Context, hostName string, id job.ID, task job.Task, version int32, nodes []string, token string) (*txn, error) {
 	j, err := s.job(ctx, id)
-	if errors.Is(err, job.ErrNotFound) {
-		j, err = task.Job, nil
+	lost := errors.Is(err, job.ErrNotFound)
+	if lost {
+		j, err = task.Job, s.session.ensure(ctx, configJobs)
 	}
 	if err != nil {
 		return nil, err
@@ -366,8 +367,17 @@ func (s *Store) planUndeploy(ctx context.Context, hostName string, id job.ID, ta
 	var t txn
 	t.deleteTree(nodes[1:])
 	t.delete(nodes[0], version) // what is deleted is what is returned
-	if g.link != nil {
-		t.delete(configJobHost(id, hostName), anyVersion)
+	switch link := configJobHost(id, hostName); {
+	case g.link != nil:
+		t.delete(link, anyVersion)
+	case lost: // a change of the list of jobs tells agents an undeployment from nodes that were lost
+		t.set(configJobs, []byte(uuid.NewString()), anyVersion)
+	default: // so does one of the job's list of hosts
+		if !g.links {
+			t.create(configJobHosts(id), nil)
+		}
+		t.create(link, nil)
+		t.delete(link, anyVersion)
 	}
 	for port, found := range g.ports {
 		if found.owner == id.String() {

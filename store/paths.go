@@ -29,7 +29,7 @@ import (
 //	          creation-<uuid>           M  -, the operation that deployed the job
 //	      ports                         MA -
 //	        <port>                      M  "<job>", the static port is taken
-//	          hold-<uuid>               M  -, ephemeral: a leftover is about to be deleted
+//	          hold-<uuid>               M  -, ephemeral, ours: a leftover is about to be deleted
 //	  deployment-groups                 M
 //	/status
 //	  hosts
@@ -41,6 +41,9 @@ import (
 //	      agentinfo                     A  AgentInfo
 //	      environment                   A  object of texts
 //	      labels                        A  object of texts
+//	      wishes                        A  Note, ours: how far the agent has seen the store, and what it doubts
+//	      remembered-<job>              A  Task, ours: what the agent holds on to while it is in doubt
+//	      accept                        M  Acceptance, ours: the word that ends the doubt; the agent deletes it
 //	  masters
 //	    <master>                        M  -
 //	      up                            M  -, ephemeral: the master is alive
@@ -53,7 +56,9 @@ import (
 //	          events                    A  -
 //	            <epoch milliseconds>    A  TaskStatus
 //
-// Nodes of our own that 0.9 does not know: hold-<uuid>, for a moment, and only below a port node that no task owns.
+// Nodes of our own that 0.9 does not know are marked; they stand where it deletes whatever it finds (zookeeper §2.1).
+// The access lists let an agent create and delete there, not change: what changes is replaced.
+// The hold stands, for a moment, where 0.9 would not delete it, but only below a port node that no task owns.
 const (
 	configIDs     = "/config/id"
 	configJobs    = "/config/jobs"
@@ -65,8 +70,9 @@ const (
 	statusGroups  = "/status/deployment-groups"
 	historyJobs   = "/history/jobs"
 
-	creationPrefix = "creation-"
-	holdPrefix     = "hold-"
+	creationPrefix   = "creation-"
+	holdPrefix       = "hold-"
+	rememberedPrefix = "remembered-"
 )
 
 // basePaths is what every master makes sure of, in this order (zookeeper §6).
@@ -108,6 +114,13 @@ func statusHostInfo(host string) string        { return statusHost(host) + "/hos
 func statusHostAgentInfo(host string) string   { return statusHost(host) + "/agentinfo" }
 func statusHostEnvironment(host string) string { return statusHost(host) + "/environment" }
 func statusHostLabels(host string) string      { return statusHost(host) + "/labels" }
+
+func statusHostWishes(host string) string { return statusHost(host) + "/wishes" }
+func statusHostAccept(host string) string { return statusHost(host) + "/accept" }
+
+func statusHostRemembered(host, job string) string {
+	return statusHost(host) + "/" + rememberedPrefix + job
+}
 
 func statusMaster(name string) string   { return statusMasters + "/" + name }
 func statusMasterUp(name string) string { return statusMaster(name) + "/up" }

@@ -134,12 +134,12 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	if a.memory, err = openMemory(a.dir); err != nil {
 		return err
 	}
-	a.inherited = a.memory.Hosts == nil && a.memory.Tasks == nil
-	wishes, err := openWishes(a.dir, a.memory.remembered)
+	a.inherited = a.memory.Hosts == nil
+	executions, err := openExecutions(a.dir)
 	if err != nil {
 		return err
 	}
-	executions, err := openExecutions(a.dir)
+	wishes, file, err := openWishes(a.dir, a.opts.Name, executions, !a.inherited)
 	if err != nil {
 		return err
 	}
@@ -154,15 +154,19 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 		return err
 	}
 	a.reconciler = &reconciler{
-		dir: a.dir, host: a.opts.Name, id: a.id, ports: ports, statuses: a.statuses, memory: a.memory, log: a.log,
+		dir: a.dir, host: a.opts.Name, id: a.id, ports: ports, statuses: a.statuses, file: file, log: a.log,
 		supervise: a.supervise, report: a.report,
+		note: func(ctx context.Context, n host.Note, held map[job.ID]job.Task) error {
+			return a.store.PutNote(ctx, a.opts.Name, n, held)
+		},
+		answer: func(ctx context.Context) error { return a.store.EndAcceptance(ctx, a.opts.Name) },
 		passed: func(known bool) {
 			if known {
 				ring(a.reap)
 			}
 		},
 		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor),
-		told: wishes.tasks, wishes: wishes, executions: executions,
+		told: wishes, wishes: wishes, executions: executions,
 	}
 	started := time.Now()
 	a.publisher = &publisher{
@@ -196,9 +200,8 @@ func (a *Agent) AdminAddr() net.Addr { return a.server.AdminAddr() }
 // refused leaves both to the agent that holds the name (zookeeper Q2).
 func (a *Agent) duties() []func(context.Context) error {
 	duties := []func(context.Context) error{
-		func(ctx context.Context) error {
-			return a.store.WatchTasks(ctx, a.opts.Name, a.reconciler.observe)
-		},
+		a.followTasks,
+		a.heedAcceptances,
 		a.publisher.publishStatuses,
 		a.publisher.publishFacts,
 	}
@@ -210,6 +213,29 @@ func (a *Agent) duties() []func(context.Context) error {
 		})
 	}
 	return duties
+}
+
+// followTasks has the reconciler follow the host's tasks.
+func (a *Agent) followTasks(ctx context.Context) error {
+	defer a.reconciler.ignore()
+	return a.store.WatchTasks(ctx, a.opts.Name, a.reconciler.names, a.reconciler.observe)
+}
+
+// heedAcceptances hands on what people say about the doubt. One who keeps what this agent remembers works himself, and
+// is seen by what becomes of the tasks.
+func (a *Agent) heedAcceptances(ctx context.Context) error {
+	return a.store.WatchAcceptance(ctx, a.opts.Name, func(said host.Acceptance, err error) {
+		switch {
+		case err != nil:
+			a.log.Error().Err(err).Msg("an acceptance cannot be read: it is void")
+			if err := a.store.EndAcceptance(ctx, a.opts.Name); err != nil {
+				a.log.Warn().Err(err).Msg("an acceptance cannot be answered")
+			}
+		case said.Mode == host.Follow:
+			a.log.Info().Str("user", said.User).Str("mode", string(said.Mode)).Str("token", said.Token).Msg("a doubt is accepted")
+			a.reconciler.accept(said)
+		}
+	})
 }
 
 // Run works until ctx ends, and then takes the host's up node away and leaves every container running. It returns nil

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"path"
 	"slices"
 	"sync"
 
@@ -18,9 +17,6 @@ const memoryFile = "registration.json"
 type remembered struct {
 	Hosts      *store.Mark         // the list of hosts while this one stood in it; nil: never registered
 	Host       *store.Mark         // the host's own node then
-	Tasks      *store.Mark         // the task directory at the last reading that was followed
-	Doubted    map[job.ID]job.Goal // see wishes
-	Unreadable []string            // names of unreadable tasks at that reading
 	Former     []string            // ids of the agents whose host name was taken over, the newest last
 }
 
@@ -41,13 +37,9 @@ func markJSON(m *store.Mark) document.Value {
 }
 
 func (m *remembered) JSON() document.Value {
-	goal := func(p *job.Goal) document.Value { return document.Enum(p) }
 	return document.Object(
 		document.Member{Name: "hosts", Value: document.Optional(&m.Hosts, markJSON)},
 		document.Member{Name: "host", Value: document.Optional(&m.Host, markJSON)},
-		document.Member{Name: "tasks", Value: document.Optional(&m.Tasks, markJSON)},
-		document.Member{Name: "doubted", Value: document.Map(&m.Doubted, job.IDKeys, goal)},
-		document.Member{Name: "unreadable", Value: document.Texts(&m.Unreadable)},
 		document.Member{Name: "former", Value: document.Texts(&m.Former)},
 	)
 }
@@ -111,43 +103,4 @@ func openExecutions(dir *stateDir) (map[job.ID]execution, error) {
 
 func executionsJSON(p *map[job.ID]execution) document.Value {
 	return document.Map(p, job.IDKeys, (*execution).JSON)
-}
-
-// tasksJSON describes task-config.json: the path of a task's node → Task (zookeeper §11).
-func tasksJSON(p *map[string]job.Task) document.Value {
-	return document.Map(p, document.TextKeys, (*job.Task).JSON)
-}
-
-// openWishes reads what was wished at the last reading: task-config.json, and the mark that belongs to it.
-func openWishes(dir *stateDir, m remembered) (wishes, error) {
-	w := wishes{mark: m.Tasks, doubted: m.Doubted, unreadable: make(map[string]bool)}
-	for _, name := range m.Unreadable {
-		w.unreadable[name] = true
-	}
-	err := dir.read(tasksFile, func(data []byte) error {
-		var stored map[string]job.Task
-		if err := document.Read(data, tasksJSON(&stored)); err != nil {
-			return err
-		}
-		tasks := make(map[job.ID]job.Task, len(stored))
-		for node, task := range stored {
-			id, err := job.ReadID(path.Base(node))
-			if err != nil {
-				return err
-			}
-			tasks[id] = task
-		}
-		w.tasks = tasks
-		return nil
-	})
-	return w, err
-}
-
-// saveTasks writes task-config.json.
-func saveTasks(dir *stateDir, host string, tasks map[job.ID]job.Task) error {
-	stored := make(map[string]job.Task, len(tasks))
-	for id, task := range tasks {
-		stored[store.TaskPath(host, id)] = task
-	}
-	return dir.write(tasksFile, pretty(tasksJSON(&stored)))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/supervisor"
 )
@@ -37,7 +38,7 @@ func BenchmarkPass(b *testing.B) {
 	}
 	defer dir.close()
 	ports, err1 := supervisor.NewPorts(20000, 32768, func(supervisor.HostPort) bool { return true })
-	memory, err2 := openMemory(dir)
+	wishes, file, err2 := openWishes(dir, "h", nil, false)
 	statuses, err3 := openStatuses(dir, zerolog.Nop())
 	if err := errors.Join(err1, err2, err3); err != nil {
 		b.Fatal(err)
@@ -45,7 +46,8 @@ func BenchmarkPass(b *testing.B) {
 	e := &steady{}
 	reported := make(chan struct{}, 4*many)
 	r := &reconciler{
-		dir: dir, host: "h", id: "A", ports: ports, statuses: statuses, memory: memory, log: zerolog.Nop(),
+		dir: dir, host: "h", id: "A", ports: ports, statuses: statuses, file: file, wishes: wishes, log: zerolog.Nop(),
+		note:   func(context.Context, host.Note, map[job.ID]job.Task) error { return nil },
 		report: func(job.TaskStatus) {},
 		supervise: func(x execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 			return supervisor.New(supervisor.Options{
@@ -55,16 +57,18 @@ func BenchmarkPass(b *testing.B) {
 		},
 		passed: func(bool) {}, bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor),
 	}
-	list := make([]job.Task, many)
-	for i := range list {
-		list[i] = task(fmt.Sprint("job", i), job.Start)
-		list[i].Job.Ports = map[string]job.PortMapping{"http": {InternalPort: 8080, Protocol: "tcp"}}
+	s := newTree(0, "extra")
+	s.ports = map[string]job.PortMapping{"http": {InternalPort: 8080, Protocol: "tcp"}}
+	for i := range many {
+		name := fmt.Sprint("job", i)
+		s.create(name)
+		s.deploy(name, job.Start)
 	}
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	defer running.Wait()
 	defer cancel()
-	r.observe(reading(many, list...))
+	r.observe(s.read(r.names()))
 	pass := func() {
 		if err := r.pass(ctx, &running); err != nil {
 			b.Fatal(err)
@@ -84,15 +88,11 @@ func BenchmarkPass(b *testing.B) {
 		}
 	})
 	b.Run("changed", func(b *testing.B) {
-		extra := task("extra", job.Stop)
-		changes := int32(many)
 		for b.Loop() {
-			changes++
-			with := list
-			if changes%2 == 1 {
-				with = append(list[:many:many], extra)
+			if !s.undeploy("extra") {
+				s.deploy("extra", job.Stop)
 			}
-			r.observe(reading(changes, with...))
+			r.observe(s.read(r.names()))
 			pass()
 		}
 	})

@@ -12,12 +12,16 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/supervisor"
 )
 
 // passEvery is the longest time between two passes (agent §2.1).
 const passEvery = 30 * time.Second
+
+// noteTime is how long a pass waits for the store to take a note.
+const noteTime = 5 * time.Second
 
 // reconciler makes what runs follow what is wished: one pass after another, each from the newest reading of the host's
 // tasks. All slow work is the supervisors', one a task, so that a pass never waits for a container.
@@ -26,29 +30,35 @@ type reconciler struct {
 	host, id string // of the agent
 	ports    *supervisor.Ports
 	statuses *statuses
-	memory   *memory
+	file     *wishFile
 	log      zerolog.Logger
 	// supervise makes the supervisor of a task.
 	supervise func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error)
 	// report records a status that no supervisor reports.
 	report func(job.TaskStatus)
-	// passed is called at the end of each pass, with whether the host's tasks were read since the process began: what
-	// the files say may be less than what was wished.
+	// note leaves a note in the store, with the tasks that are held on to in a doubt.
+	note func(context.Context, host.Note, map[job.ID]job.Task) error
+	// answer tells the person who gave an acceptance that it was acted on.
+	answer func(context.Context) error
+	// passed is called at the end of each pass, with whether all is known that this host shall run: a task list was read
+	// and is not in doubt.
 	passed func(known bool)
 
 	bell chan struct{}
 
-	mu      sync.Mutex // guards what stands below
-	reading *store.Tasks
-	told    map[job.ID]job.Task // the tasks of wishes, for those who ask
-	running map[job.ID]*supervisor.Supervisor
-	ended   []job.ID
+	mu         sync.Mutex // guards what stands below
+	reading    *store.Tasks
+	acceptance *host.Acceptance // not acted on yet
+	told       wishes           // for those who ask
+	running    map[job.ID]*supervisor.Supervisor
+	ended      []job.ID
 
 	// What follows belongs to run.
 	wishes     wishes
+	judged     *store.Tasks // the reading that wishes are of
+	owing      bool         // a note could not be left
 	executions map[job.ID]execution
 	refused    map[job.ID]string // why a task has no ports, as reported
-	lone       map[job.ID]bool   // executions that no wish names, as logged
 }
 
 // observe takes a reading of the host's tasks.
@@ -59,11 +69,55 @@ func (r *reconciler) observe(tasks store.Tasks) {
 	ring(r.bell)
 }
 
+// ignore forgets a reading, and what was said about it: this agent has no registration any more, so that it neither
+// judges nor notes anything.
+func (r *reconciler) ignore() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reading, r.acceptance = nil, nil
+}
+
+// accept takes what a person says about the doubt.
+func (r *reconciler) accept(a host.Acceptance) {
+	r.mu.Lock()
+	r.acceptance = &a
+	r.mu.Unlock()
+	ring(r.bell)
+}
+
 // tasks are what this host believes it is told to do; they are not changed.
 func (r *reconciler) tasks() map[job.ID]job.Task {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.told
+	return r.told.tasks
+}
+
+// doubt is what this host does not follow, nil if it is sure; it is not changed.
+func (r *reconciler) doubt() *host.Doubt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told.doubt
+}
+
+// names are those of the tasks that are known here, also by a reading that was not judged yet.
+func (r *reconciler) names() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := make(map[string]bool)
+	for id := range r.told.tasks {
+		names[id.String()] = true
+	}
+	if r.told.seen != nil {
+		for name := range r.told.seen.Nodes {
+			names[name] = true
+		}
+	}
+	if r.reading != nil {
+		for name := range r.reading.Nodes {
+			names[name] = true
+		}
+	}
+	return slices.Collect(maps.Keys(names))
 }
 
 // owns tells whether a running container belongs to a task of this agent: to one that is supervised, or to one that shall
@@ -76,7 +130,7 @@ func (r *reconciler) owns(c supervisor.Container) bool {
 			return true
 		}
 	}
-	for id, task := range r.told {
+	for id, task := range r.told.tasks {
 		ref := supervisor.Ref{Job: id, Host: r.host, Agents: []string{r.id}}
 		if r.running[id] == nil && task.Goal == job.Start && ref.Matches(c) {
 			return true
@@ -102,7 +156,11 @@ func (r *reconciler) run(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 		}
-		timer := time.NewTimer(passEvery)
+		pause := passEvery
+		if r.owing {
+			pause = time.Second
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-r.bell:
 		case <-timer.C:
@@ -118,9 +176,8 @@ func (r *reconciler) run(ctx context.Context) error {
 // pass brings executions and supervisors in line with the newest reading (agent §2.3). Each record is on disk before
 // anything is done by it, and wishes are forgotten only when what follows from them is recorded.
 func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
-	wished := r.wishes
-	if reading := r.take(); reading != nil {
-		wished = wished.read(*reading)
+	wished, reading, acceptance := r.wish(ctx)
+	if reading != r.judged || acceptance != nil {
 		r.tell(wished)
 	}
 	next := follow(r.executions, wished)
@@ -131,46 +188,109 @@ func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 	if err := r.remember(wished); err != nil {
 		return err
 	}
+	r.judged = reading
+	r.conclude(ctx, acceptance)
 	r.reportRefused(refused)
 	r.drop()
 	r.steer(ctx, tasks)
 	err := r.forget()
-	r.passed(wished.known)
+	r.passed(wished.known && wished.doubt == nil)
 	return err
 }
 
-// take is the newest reading. It stays in place, so that a pass that failed is made again from it.
-func (r *reconciler) take() *store.Tasks {
+// wish is what is wished by now, the reading that it is of, and the acceptance that it follows. The reading stays in
+// place, so that a pass that failed is made again from it.
+func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acceptance) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.reading
+	reading, acceptance := r.reading, r.acceptance
+	r.mu.Unlock()
+	if reading == nil || reading == r.judged && acceptance == nil && !r.owing {
+		r.owing = r.owing && reading != nil
+		return r.wishes, r.judged, nil
+	}
+	now := time.Now()
+	wished := r.wishes
+	if reading != r.judged {
+		wished = wished.read(r.id, *reading, now)
+	}
+	if acceptance != nil && acceptance.Mode == host.Follow && !reading.Missing && wished.doubt != nil && wished.doubt.Token == acceptance.Token {
+		wished = wished.follow(*reading, now)
+	}
+	if r.leaveNote(ctx, &wished, reading, acceptance) {
+		return wished, reading, acceptance
+	}
+	return r.wishes, r.judged, nil
 }
 
-// tell logs what is not followed, when that changes.
+// leaveNote leaves a note if there is something to say, and reports whether the wishes may be followed. A task that is
+// followed from now on must have been noted: a store that forgets it again is then known to be an older one.
+func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *store.Tasks, acceptance *host.Acceptance) bool {
+	r.owing = false
+	if wished.seen == nil {
+		return true // no list was ever read
+	}
+	n := host.Note{Agent: r.id, Count: wished.notes(), Doubt: wished.doubt}
+	stale := reading.Noted.Agent != r.id || reading.Noted.Count < n.Count
+	doubt := ""
+	if n.Doubt != nil {
+		doubt = n.Doubt.Token
+	}
+	gains := r.wishes.gains(*wished)
+	if !gains && !stale && doubt == reading.Noted.Doubt && acceptance == nil {
+		return true
+	}
+	if reading.Noted.Agent == r.id {
+		n.Count = max(n.Count, reading.Noted.Count)
+	}
+	n.Count++
+	if acceptance != nil && doubt != acceptance.Token {
+		n.Ended = acceptance
+	}
+	ctx, cancel := context.WithTimeout(ctx, noteTime)
+	defer cancel()
+	if err := r.note(ctx, n, wished.inDoubt()); err != nil {
+		r.log.Warn().Err(err).Bool("waiting", gains).Msg("no note can be left in the store: new tasks wait for it")
+		r.owing = true
+		return !gains
+	}
+	seen := *wished.seen
+	seen.Notes = n.Count
+	wished.seen = &seen
+	reading.Noted = store.Noted{Agent: n.Agent, Count: n.Count, Doubt: doubt}
+	return true
+}
+
+// conclude answers an acceptance that was acted on, or that is void.
+func (r *reconciler) conclude(ctx context.Context, acceptance *host.Acceptance) {
+	if acceptance == nil {
+		return
+	}
+	if r.wishes.doubt != nil && r.wishes.doubt.Token == acceptance.Token {
+		r.log.Warn().Str("user", acceptance.User).Msg("what was accepted cannot be followed")
+	}
+	ctx, cancel := context.WithTimeout(ctx, noteTime)
+	defer cancel()
+	if err := r.answer(ctx); err != nil {
+		r.log.Warn().Err(err).Msg("an acceptance cannot be answered")
+	}
+	r.mu.Lock()
+	if r.acceptance == acceptance {
+		r.acceptance = nil
+	}
+	r.mu.Unlock()
+}
+
+// tell logs what is in doubt, when that changes.
 func (r *reconciler) tell(wished wishes) {
-	for id, goal := range wished.doubted {
-		if r.wishes.doubted[id] != goal {
-			r.log.Error().Stringer("job", id).Str("goal", string(goal)).Str("kept", string(wished.tasks[id].Goal)).
-				Msg("the task list is not the one known before: this goal is not followed until it changes, by start and stop")
-		}
+	before, now := r.wishes.doubt, wished.doubt
+	switch {
+	case now == nil && before != nil:
+		r.log.Info().Stringer("took", time.Since(time.UnixMilli(before.Since)).Round(time.Second)).
+			Msg("the wishes are known again: what is stored is followed")
+	case now != nil && (before == nil || before.Token != now.Token):
+		r.log.Error().Str("reason", now.Reason).Strs("jobs", slices.Sorted(maps.Keys(now.Tasks))).Time("since", time.UnixMilli(now.Since)).
+			Msg("the wishes are in doubt: these tasks stay as they are (helios store diff " + r.host + ")")
 	}
-	if r.lone == nil {
-		r.lone = make(map[job.ID]bool)
-	}
-	for id, e := range r.executions {
-		_, stays := wished.tasks[id]
-		if stays || wished.undeployed[id] || e.Goal == job.Undeploy || r.lone[id] {
-			continue
-		}
-		r.log.Error().Stringer("job", id).
-			Msg("the task list is not the one known before and lacks this task: it goes on until it is deployed and undeployed again")
-		r.lone[id] = true
-	}
-	maps.DeleteFunc(r.lone, func(id job.ID, _ bool) bool {
-		_, known := r.executions[id]
-		_, stays := wished.tasks[id]
-		return !known || stays
-	})
 }
 
 // record makes the executions durable, if they changed.
@@ -197,26 +317,13 @@ func (r *reconciler) save(executions map[job.ID]execution) error {
 
 // remember makes the wishes durable, if they changed.
 func (r *reconciler) remember(wished wishes) error {
-	before := r.wishes
-	same := func(a, b job.Task) bool { return a.Goal == b.Goal && a.Job.ID == b.Job.ID }
-	if !maps.EqualFunc(before.tasks, wished.tasks, same) {
-		if err := saveTasks(r.dir, r.host, wished.tasks); err != nil {
-			return err
-		}
-	}
-	if wished.mark != nil && (before.mark == nil || *before.mark != *wished.mark ||
-		!maps.Equal(before.doubted, wished.doubted) || !maps.Equal(before.unreadable, wished.unreadable)) {
-		err := r.memory.change(func(m *remembered) {
-			m.Tasks, m.Doubted = wished.mark, wished.doubted
-			m.Unreadable = slices.Sorted(maps.Keys(wished.unreadable))
-		})
-		if err != nil {
-			return err
-		}
+	if err := r.file.save(wished); err != nil {
+		return err
 	}
 	r.wishes = wished
+	r.wishes.undeployed = nil
 	r.mu.Lock()
-	r.told = wished.tasks
+	r.told = r.wishes
 	r.mu.Unlock()
 	return nil
 }

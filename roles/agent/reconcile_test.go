@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
-	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/supervisor"
 )
@@ -21,11 +23,29 @@ import (
 // bench is a reconciler with its files, over an engine in memory. The engine outlives it, as Docker does.
 type bench struct {
 	*reconciler
-	t       *testing.T
-	engine  *engine
-	stop    context.CancelFunc
-	ended   sync.WaitGroup
-	reaping bool // strays may be reaped
+	t        *testing.T
+	engine   *engine
+	stop     context.CancelFunc
+	ended    sync.WaitGroup
+	reaping  bool // strays may be reaped
+	store    *tree
+	deaf     bool // the store takes no notes
+	answered int  // acceptances
+}
+
+// note takes a note as the store does.
+func (b *bench) note(_ context.Context, n host.Note, _ map[job.ID]job.Task) error {
+	if b.deaf {
+		return errors.New("deaf")
+	}
+	b.store.leave(n)
+	return nil
+}
+
+// look has the reconciler look at the store.
+func (b *bench) look() {
+	b.observe(b.store.read(b.names()))
+	settle()
 }
 
 // engine is Docker as far as a reconciler can tell.
@@ -120,25 +140,25 @@ func (e *engine) running() (int, string) {
 }
 
 // start makes a reconciler on the directory as an agent does at its start, and lets it run.
-func start(t *testing.T, path string, e *engine) *bench {
+func start(t *testing.T, path string, e *engine, s *tree) *bench {
 	t.Helper()
 	dir, err := openStateDir(path, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, engine: e}
+	b := &bench{t: t, engine: e, store: s}
 	ports, err1 := supervisor.NewPorts(20000, 20010, func(supervisor.HostPort) bool { return true })
-	memory, err2 := openMemory(dir)
-	wishes, err3 := openWishes(dir, memory.remembered)
-	executions, err4 := openExecutions(dir)
+	executions, err3 := openExecutions(dir)
+	wishes, file, err4 := openWishes(dir, "h", executions, true)
 	statuses, err5 := openStatuses(dir, zerolog.Nop())
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	if err := errors.Join(err1, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
 	report := statuses.put
 	t.Cleanup(statuses.writing.Wait)
 	b.reconciler = &reconciler{
-		dir: dir, host: "h", id: "A", ports: ports, statuses: statuses, memory: memory, log: zerolog.Nop(), report: report,
+		dir: dir, host: "h", id: "A", ports: ports, statuses: statuses, file: file, log: zerolog.Nop(), report: report,
+		note: b.note, answer: func(context.Context) error { b.answered++; return nil },
 		supervise: func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 			return supervisor.New(supervisor.Options{
 				Engine: b.engine, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last, Host: "h", Agent: "A", Report: report,
@@ -151,7 +171,7 @@ func start(t *testing.T, path string, e *engine) *bench {
 				}
 			}
 		},
-		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor), wishes: wishes, told: wishes.tasks,
+		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor), wishes: wishes, told: wishes,
 		executions: executions,
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -176,37 +196,30 @@ func settle() {
 	synctest.Wait()
 }
 
-func reading(changes int32, list ...job.Task) store.Tasks {
-	for i := range list {
-		list[i].Job.Image = new("img")
-	}
-	return store.Tasks{Directory: store.Mark{Created: 7, Changes: changes}, Tasks: tasks(list...)}
-}
-
 func TestReconciler(t *testing.T) {
-	run := func(name string, test func(t *testing.T, path string, e *engine)) {
+	run := func(name string, test func(t *testing.T, path string, e *engine, s *tree)) {
 		t.Run(name, func(t *testing.T) {
 			path := t.TempDir()
-			synctest.Test(t, func(t *testing.T) { test(t, path, &engine{}) })
+			synctest.Test(t, func(t *testing.T) { test(t, path, &engine{}, newTree(0, "a", "b", "c")) })
 		})
 	}
-	run("what starts is on disk before it starts, and what ends leaves nothing there", func(t *testing.T, path string, e *engine) {
+	run("what starts is on disk before it starts, and what ends leaves nothing there", func(t *testing.T, path string, e *engine, s *tree) {
 		e.starting = func(c supervisor.Container) {
-			for _, file := range []string{executionsFile, tasksFile, statusesFile, memoryFile} {
+			for _, file := range []string{executionsFile, tasksFile, statusesFile, wishesFile} {
 				if data, err := os.ReadFile(filepath.Join(path, file)); err != nil || len(data) < 5 {
 					t.Errorf("container %s starts while %s holds %q, %v", c.ID, file, data, err)
 				}
 			}
 		}
-		b := start(t, path, e)
+		b := start(t, path, e, s)
 		defer b.end()
-		b.observe(reading(1, task("a", job.Start)))
-		settle()
+		s.deploy("a", job.Start)
+		b.look()
 		if n, _ := e.running(); n != 1 {
 			t.Fatalf("%d containers run after a deployment", n)
 		}
-		b.observe(reading(2))
-		settle()
+		s.undeploy("a")
+		b.look()
 		if n, _ := e.running(); n != 0 {
 			t.Errorf("%d containers run after the end of the deployment", n)
 		}
@@ -214,11 +227,11 @@ func TestReconciler(t *testing.T) {
 			t.Errorf("left: %d executions, %d statuses", len(left), len(b.statuses.snapshot()))
 		}
 	})
-	run("nothing starts or stops while nothing can be recorded", func(t *testing.T, path string, e *engine) {
-		b := start(t, path, e)
+	run("nothing starts or stops while nothing can be recorded", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
 		defer b.end()
-		b.observe(reading(1, task("a", job.Start)))
-		settle()
+		s.deploy("a", job.Start)
+		b.look()
 		// A directory in the file's place cannot be replaced.
 		if err := os.Rename(filepath.Join(path, executionsFile), filepath.Join(path, "away")); err != nil {
 			t.Fatal(err)
@@ -226,8 +239,9 @@ func TestReconciler(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(path, executionsFile, "x"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		b.observe(reading(3, task("b", job.Start)))
-		settle()
+		s.undeploy("a")
+		s.deploy("b", job.Start)
+		b.look()
 		if n, id := e.running(); n != 1 || id != "c1" {
 			t.Fatalf("%d run, the last is %s: want c1 alone", n, id)
 		}
@@ -239,72 +253,150 @@ func TestReconciler(t *testing.T) {
 			t.Errorf("%d run, the last is %s: want c2 alone when recording works again", n, id)
 		}
 	})
-	run("a restart adopts, and an undeployment meanwhile is carried out", func(t *testing.T, path string, e *engine) {
-		b := start(t, path, e)
-		b.observe(reading(2, task("a", job.Start), task("b", job.Start)))
-		settle()
+	run("a restart adopts, and an undeployment meanwhile is carried out", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		s.deploy("a", job.Start)
+		s.deploy("b", job.Start)
+		b.look()
 		b.end()
 		if n, _ := e.running(); n != 2 {
 			t.Fatalf("%d containers run after the end of the agent", n)
 		}
-		b = start(t, path, e)
+		b = start(t, path, e, s)
 		defer b.end()
 		settle()
 		if n, _ := e.running(); n != 2 || len(e.containers) != 2 || b.reaping {
 			t.Fatalf("%d of %d run without a reading, reaping %v", n, len(e.containers), b.reaping)
 		}
-		b.observe(reading(3, task("b", job.Start)))
-		settle()
+		s.undeploy("a")
+		b.look()
 		if n, _ := e.running(); n != 1 || len(e.containers) != 2 {
 			t.Errorf("%d of %d run after the reading", n, len(e.containers))
 		}
 	})
-	run("damaged records stop nothing, however many", func(t *testing.T, path string, e *engine) {
-		b := start(t, path, e)
-		b.observe(reading(2, task("a", job.Start), task("b", job.Start)))
-		settle()
+	run("damaged records stop nothing, however many", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		s.deploy("a", job.Start)
+		s.deploy("b", job.Start)
+		b.look()
 		b.end()
 		for _, file := range []string{executionsFile, tasksFile, statusesFile} {
 			if err := os.WriteFile(filepath.Join(path, file), []byte("{"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		b = start(t, path, e)
+		b = start(t, path, e, s)
 		defer b.end()
 		settle()
 		if n, _ := e.running(); n != 2 {
 			t.Fatalf("%d run without a reading", n)
 		}
-		b.observe(reading(2, task("a", job.Start), task("b", job.Start)))
-		settle()
+		b.look()
 		if n, _ := e.running(); n != 2 || len(e.containers) != 2 {
 			t.Errorf("%d of %d run", n, len(e.containers))
 		}
 	})
-	run("an emptied store stops nothing, and a stray that nobody asked for is ended", func(t *testing.T, path string, e *engine) {
-		b := start(t, path, e)
+	run("an emptied store ends nothing, not even a stray, until a person says what is true", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
 		defer b.end()
-		b.observe(reading(1, task("a", job.Start)))
-		settle()
+		s.deploy("a", job.Start)
+		b.look()
 		e.containers = append(e.containers, supervisor.Container{ID: "stray", Name: "helios-A-unwanted_1", Running: true})
-		b.observe(store.Tasks{Directory: store.Mark{Created: 99}})
+		*s = *newTree(1000, "a", "b")
+		b.look()
+		s.deploy("b", job.Start) // a change that names its task is followed
+		b.look()
+		if n, _ := e.running(); n != 3 || b.doubt() == nil || s.note.Doubt != b.doubt().Token {
+			t.Fatalf("%d run, in doubt: %+v, noted %+v", n, b.doubt(), s.note)
+		}
+		b.accept(host.Acceptance{Token: "another", Mode: host.Follow})
 		settle()
-		if n, id := e.running(); n != 1 || id != "c1" {
+		if n, _ := e.running(); n != 3 || b.answered != 1 {
+			t.Fatalf("%d run after an acceptance of another doubt, %d answered", n, b.answered)
+		}
+		b.accept(host.Acceptance{Token: b.doubt().Token, Mode: host.Follow})
+		settle()
+		if n, id := e.running(); n != 1 || id != "c3" || b.doubt() != nil || s.note.Doubt != "" || b.answered != 2 {
+			t.Errorf("%d run, the last is %s, in doubt: %+v, noted %+v, %d answered", n, id, b.doubt(), s.note, b.answered)
+		}
+	})
+	run("a doubt outlives the agent", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		s.deploy("a", job.Start)
+		b.look()
+		*s = *newTree(1000, "a")
+		b.look()
+		doubt := *b.doubt()
+		b.end()
+		b = start(t, path, e, s)
+		defer b.end()
+		settle()
+		if b.doubt() == nil || !cmp.Equal(*b.doubt(), doubt) {
+			t.Errorf("in doubt: %+v, before %+v", b.doubt(), doubt)
+		}
+		b.look()
+		if n, _ := e.running(); n != 1 || b.doubt() == nil || !cmp.Equal(*b.doubt(), doubt) {
+			t.Errorf("%d run, in doubt: %+v, before %+v", n, b.doubt(), doubt)
+		}
+		s.deploy("a", job.Start)
+		b.look()
+		if n, _ := e.running(); n != 1 || len(e.containers) != 1 || b.doubt() != nil {
+			t.Errorf("%d run of %d after it was deployed again, in doubt: %+v", n, len(e.containers), b.doubt())
+		}
+	})
+	run("what a newer version remembers is not read as something else", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		s.deploy("a", job.Start)
+		b.look()
+		b.end()
+		file := filepath.Join(path, wishesFile)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = bytes.Replace(data, []byte(`"version" : 1`), []byte(`"version" : 2`), -1)
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.undeploy("a")
+		b = start(t, path, e, s)
+		defer b.end()
+		b.look()
+		if n, _ := e.running(); n != 1 || b.doubt() == nil || b.doubt().Reason != newer {
+			t.Errorf("%d run, in doubt: %+v", n, b.doubt())
+		}
+	})
+	run("a new task waits until it is noted in the store, and nothing else does", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		defer b.end()
+		s.deploy("a", job.Start)
+		b.look()
+		b.deaf = true
+		s.undeploy("a")
+		b.look()
+		if n, _ := e.running(); n != 0 {
+			t.Errorf("%d run after an undeployment", n)
+		}
+		s.deploy("b", job.Start)
+		b.look()
+		if n, _ := e.running(); n != 0 {
+			t.Errorf("%d run that were not noted", n)
+		}
+		b.deaf = false
+		settle()
+		if n, id := e.running(); n != 1 || id != "c2" {
 			t.Errorf("%d run, the last is %s", n, id)
 		}
 	})
-	run("a static port goes from one job to the next at once", func(t *testing.T, path string, e *engine) {
-		static := func(name string) job.Task {
-			k := task(name, job.Start)
-			k.Job.Ports = map[string]job.PortMapping{"p": {InternalPort: 80, ExternalPort: new(int32(8080)), Protocol: "tcp"}}
-			return k
-		}
-		b := start(t, path, e)
+	run("a static port goes from one job to the next at once", func(t *testing.T, path string, e *engine, s *tree) {
+		s.ports = map[string]job.PortMapping{"p": {InternalPort: 80, ExternalPort: new(int32(8080)), Protocol: "tcp"}}
+		b := start(t, path, e, s)
 		defer b.end()
-		b.observe(reading(1, static("a")))
-		settle()
-		b.observe(reading(3, static("b")))
-		settle()
+		s.deploy("a", job.Start)
+		b.look()
+		s.undeploy("a")
+		s.deploy("b", job.Start)
+		b.look()
 		status, known := b.statuses.last(testID("b"))
 		if n, _ := e.running(); n != 1 || !known || status.State != job.Running {
 			t.Errorf("%d run; the next one is %s (%s)", n, status.State, status.ContainerError)

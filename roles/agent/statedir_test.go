@@ -126,11 +126,7 @@ func TestStateFilesOfTheOriginal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			memory, err := openMemory(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wishes, err := openWishes(dir, memory.remembered)
+			wishes, file, err := openWishes(dir, "host1.example.com", executions, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +144,7 @@ func TestStateFilesOfTheOriginal(t *testing.T) {
 			}
 			r := &reconciler{dir: dir}
 			for what, err := range map[string]error{
-				"executions": r.save(executions), "tasks": saveTasks(dir, "host1.example.com", wishes.tasks), "statuses": statuses.save(),
+				"executions": r.save(executions), "tasks": file.saveTasks(wishes.tasks), "statuses": statuses.save(),
 			} {
 				if err != nil {
 					t.Fatal(what, err)
@@ -167,7 +163,7 @@ func TestStateFilesOfTheOriginal(t *testing.T) {
 }
 
 func TestDamagedStateFilesAreSetAside(t *testing.T) {
-	for _, name := range []string{executionsFile, tasksFile, statusesFile, historyFile, memoryFile} {
+	for _, name := range []string{executionsFile, tasksFile, statusesFile, historyFile, memoryFile, wishesFile} {
 		for _, garbage := range []string{"{", "null", "[1,2]", "\x00\xff", `{"a":1}`, `{"foo:1:x":{"goal":"NO"}}`} {
 			t.Run(name+" "+garbage, func(t *testing.T) {
 				dir := open(t, t.TempDir())
@@ -177,7 +173,7 @@ func TestDamagedStateFilesAreSetAside(t *testing.T) {
 				}
 				memory, err1 := openMemory(dir)
 				executions, err2 := openExecutions(dir)
-				wishes, err3 := openWishes(dir, memory.remembered)
+				wishes, _, err3 := openWishes(dir, "h", executions, false)
 				statuses, err4 := openStatuses(dir, zerolog.Nop())
 				history, err5 := openHistory(dir, "h", zerolog.Nop())
 				if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
@@ -207,8 +203,7 @@ func TestMemorySurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := remembered{
-		Hosts: &store.Mark{Created: 1 << 40, Changes: 3}, Tasks: &store.Mark{Created: 5},
-		Doubted: map[job.ID]job.Goal{testID("a"): job.Stop},
+		Hosts: &store.Mark{Created: 1 << 40, Changes: 3}, Host: &store.Mark{Created: 5}, Former: []string{"b"},
 	}
 	if err := memory.change(func(m *remembered) { *m = want }); err != nil {
 		t.Fatal(err)

@@ -1,99 +1,233 @@
 package agent
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
+	"slices"
+	"time"
 
 	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 )
 
-// wishes is what this host was told to run, as far as that is known: the tasks of the last reading of its task
-// directory, and what became of those before. It is a value; a reading makes the next one.
+// wishes is what this host was told to run, as far as that is known: the tasks that were accepted, and what became of
+// them at the last reading. It is a value; a reading makes the next one.
 //
-// Unknown is not empty (decisions 10). Only that a task is gone from the very directory that had it means undeploy. A
-// directory that was made anew or restored says nothing about what it does not have, and nothing by a goal that it had
-// when it was first seen: what runs goes on running until a change names it.
+// Unknown is not empty (decisions 10). What judge calls unknown is not followed, whatever it is: neither does a task end
+// that is not stored any more, nor one begin that nobody saw being deployed. What differs is the doubt. It shrinks by
+// every change that names a task in it, and ends when what is stored is what is followed, or a person says which of the
+// two is true.
 type wishes struct {
-	known      bool        // a directory was read, now or before the last start
-	mark       *store.Mark // of that directory; nil while only the files of an agent that kept no mark tell of it
+	known      bool      // a list was read since the process began
+	seen       *evidence // of the last reading; nil: none is remembered
+	lost       string    // why none is remembered though tasks were followed; "": they are an original agent's
 	tasks      map[job.ID]job.Task
-	undeployed map[job.ID]bool     // were there at the reading before, and were taken away
-	doubted    map[job.ID]job.Goal // goals found in a directory that was not the one before, and not followed
-	unreadable map[string]bool     // names of nodes that could not be understood
+	undeployed map[job.ID]bool // were followed before the last reading, and are to end
+	doubt      *host.Doubt     // nil: what is stored is followed
 }
 
-// read is what is wished after a reading of the task directory.
-func (w wishes) read(r store.Tasks) wishes {
+// read is what is wished after a reading of the task list by the agent with that id.
+func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
+	if r.Missing {
+		return w.miss(r, now)
+	}
+	verdicts, reason := w.judge(agent, r)
 	next := wishes{
-		known: true, mark: &r.Directory,
-		tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool), doubted: make(map[job.ID]job.Goal),
-		unreadable: make(map[string]bool),
+		known: true, seen: evidenceOf(r, w.notes()), tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool),
 	}
-	continued := w.continuedBy(r)
-	for id, task := range r.Tasks {
-		before, remembered := w.tasks[id]
-		doubt := remembered && before.Goal == job.Start && task.Goal != job.Start
-		if doubt && (!continued || w.doubted[id] == task.Goal) {
-			next.doubted[id] = task.Goal
-			task.Goal = before.Goal
-		}
-		next.tasks[id] = task
-	}
-	for name := range r.Unreadable {
-		next.unreadable[name] = true
+	differences := make(map[string]host.Difference)
+	for name := range w.names(r) {
 		id, err := job.ReadID(name)
-		if before, remembered := w.tasks[id]; remembered && err == nil {
-			next.tasks[id] = before
+		if err != nil {
+			continue // no task of ours
+		}
+		before, followed := w.tasks[id]
+		stored, readable := r.Tasks[id]
+		_, there := r.Nodes[name]
+		verdict := verdicts[name]
+		agreed := followed && before.Goal == stored.Goal || verdict == changed || verdict == unchanged && !w.doubts(name)
+		switch {
+		case readable && agreed:
+			next.tasks[id] = stored
+		case verdict == undeployed:
+			if followed {
+				next.undeployed[id] = true
+			}
+		case followed || readable:
+			if followed {
+				next.tasks[id] = before
+			}
+			differences[name] = host.Difference{Followed: before.Goal, Stored: stored.Goal, Unreadable: there && !readable}
 		}
 	}
-	for id := range w.tasks {
-		if _, stays := next.tasks[id]; !stays && continued {
-			next.undeployed[id] = true
-		}
-	}
+	next.doubt = w.doubting(differences, cmp.Or(reason, reasonOf(differences)), r, now)
 	return next
 }
 
-// continuedBy tells whether a reading is of the directory known before, then or later.
-func (w wishes) continuedBy(r store.Tasks) bool {
-	if w.mark == nil {
-		// An agent that kept no mark (the original) had each of its tasks put into the directory once: one with fewer
-		// changes cannot be its.
-		return int(r.Directory.Changes) >= len(w.tasks)
+// judge is the judgement by what is remembered; the first reading of all is followed.
+func (w wishes) judge(agent string, r store.Tasks) (map[string]judgement, string) {
+	switch {
+	case w.seen != nil:
+		verdicts, reason := judge(w.seen, agent, r)
+		if passing := w.passing(r); reason == "" && w.seen.unseen(r) >= 2*len(passing) {
+			for _, name := range passing {
+				if w.seen.undeployed(r.Departed[name]) {
+					verdicts[name] = undeployed
+				}
+			}
+		}
+		return verdicts, reason
+	case w.lost != "" && len(w.tasks) > 0:
+		return nil, w.lost
+	case int(r.Directory.Changes) < len(w.tasks):
+		return nil, older // each of the original's tasks had been put into its list once
+	default:
+		return judgeFirst(r), ""
 	}
-	if !r.Directory.Continues(*w.mark) {
-		return false
-	}
-	// Each change makes or deletes one entry. A directory that was restored, and changed again since, often shows more
-	// difference than it had changes.
-	return w.difference(r) <= int(r.Directory.Changes-w.mark.Changes)
 }
 
-// difference is how many entries are only in one of the two readings.
-func (w wishes) difference(r store.Tasks) int {
-	before, now := maps.Clone(w.unreadable), make(map[string]bool)
-	if before == nil {
-		before = make(map[string]bool)
-	}
+// passing are the tasks that are followed though they are neither in the last reading nor in this one, nor in doubt: an
+// agent of the original followed them between two of ours. Each came and went by two changes of the list.
+func (w wishes) passing(r store.Tasks) []string {
+	var names []string
 	for id := range w.tasks {
-		before[id.String()] = true
-	}
-	for id := range r.Tasks {
-		now[id.String()] = true
-	}
-	for name := range r.Unreadable {
-		now[name] = true
-	}
-	n := 0
-	for name := range before {
-		if !now[name] {
-			n++
+		name := id.String()
+		_, before := w.seen.Nodes[name]
+		_, now := r.Nodes[name]
+		if !before && !now && !w.doubts(name) {
+			names = append(names, name)
 		}
 	}
-	for name := range now {
-		if !before[name] {
-			n++
+	return names
+}
+
+// miss is what is wished while there is no list.
+func (w wishes) miss(r store.Tasks, now time.Time) wishes {
+	next := w
+	next.undeployed = nil
+	differences := make(map[string]host.Difference)
+	for id, task := range w.tasks {
+		differences[id.String()] = host.Difference{Followed: task.Goal}
+	}
+	next.doubt = w.doubting(differences, missing, r, now)
+	return next
+}
+
+// names are the names of all tasks that are followed, were seen, or are stored.
+func (w wishes) names(r store.Tasks) map[string]bool {
+	names := make(map[string]bool, len(r.Nodes))
+	for id := range w.tasks {
+		names[id.String()] = true
+	}
+	for name := range r.Nodes {
+		names[name] = true
+	}
+	return names
+}
+
+// doubting is the doubt about the differences; nil where there are none.
+func (w wishes) doubting(differences map[string]host.Difference, reason string, r store.Tasks, now time.Time) *host.Doubt {
+	if len(differences) == 0 {
+		return nil
+	}
+	d := &host.Doubt{Since: now.UnixMilli(), Reason: reason, Token: token(differences, r), Tasks: differences}
+	if w.doubt != nil {
+		d.Since = w.doubt.Since
+		if reason == unproven || reason == notReadable { // what began the doubt says more
+			d.Reason = w.doubt.Reason
 		}
 	}
-	return n
+	return d
+}
+
+// reasonOf is the reason of a doubt about tasks of a list that is the one known before.
+func reasonOf(differences map[string]host.Difference) string {
+	for _, d := range differences {
+		if d.Unreadable {
+			return notReadable
+		}
+	}
+	return unproven
+}
+
+// token names a doubt: what is in doubt, and what is stored instead.
+func token(differences map[string]host.Difference, r store.Tasks) string {
+	sum := sha256.New()
+	fmt.Fprintln(sum, r.Missing, r.Directory.Created, r.Directory.Time)
+	for _, name := range slices.Sorted(maps.Keys(differences)) {
+		fmt.Fprintf(sum, "%q %+v %+v\n", name, differences[name], r.Nodes[name])
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// doubts reports whether a task is in doubt.
+func (w wishes) doubts(name string) bool {
+	if w.doubt == nil {
+		return false
+	}
+	_, in := w.doubt.Tasks[name]
+	return in
+}
+
+// follow is what is wished once a person said that what a reading shows is the truth: of the tasks in doubt, those that
+// are stored are followed and the others end. One that cannot be read stays what it is.
+func (w wishes) follow(r store.Tasks, now time.Time) wishes {
+	next := w
+	next.tasks, next.undeployed = maps.Clone(w.tasks), make(map[job.ID]bool)
+	left := make(map[string]host.Difference)
+	for name, difference := range w.doubt.Tasks {
+		id, err := job.ReadID(name)
+		if err != nil {
+			continue
+		}
+		switch stored, readable := r.Tasks[id]; {
+		case readable:
+			next.tasks[id] = stored
+		case difference.Unreadable:
+			left[name] = difference
+		default:
+			delete(next.tasks, id)
+			next.undeployed[id] = true
+		}
+	}
+	next.doubt = w.doubting(left, notReadable, r, now)
+	return next
+}
+
+// notes is the count of the last note that is known to be in the store.
+func (w wishes) notes() int64 {
+	if w.seen == nil {
+		return 0
+	}
+	return w.seen.Notes
+}
+
+// gains reports whether the next wishes follow a node that these do not know: one that was made since.
+func (w wishes) gains(next wishes) bool {
+	for id := range next.tasks {
+		name := id.String()
+		now, stored := next.seen.Nodes[name]
+		if !stored {
+			continue
+		}
+		if w.seen == nil || w.seen.Nodes[name].Created != now.Created || w.doubts(name) && !next.doubts(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// inDoubt are the tasks that are followed and in doubt.
+func (w wishes) inDoubt() map[job.ID]job.Task {
+	tasks := make(map[job.ID]job.Task)
+	for id, task := range w.tasks {
+		if w.doubts(id.String()) {
+			tasks[id] = task
+		}
+	}
+	return tasks
 }

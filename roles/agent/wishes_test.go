@@ -1,12 +1,12 @@
 package agent
 
 import (
-	"errors"
 	"maps"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/job"
@@ -41,188 +41,250 @@ func goals(m map[job.ID]job.Task) map[string]job.Goal {
 	return g
 }
 
+func namesOf[V any](m map[job.ID]V) []string {
+	var names []string
+	for id := range m {
+		names = append(names, id.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// inDoubtOf are the short names of the tasks in doubt.
+func inDoubtOf(w wishes) []string {
+	if w.doubt == nil {
+		return nil
+	}
+	var names []string
+	for name := range w.doubt.Tasks {
+		id, _ := job.ReadID(name)
+		names = append(names, id.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
 func TestWishesAfterAReading(t *testing.T) {
-	mark := func(created int64, changes int32) store.Mark { return store.Mark{Created: created, Changes: changes} }
-	before := wishes{
-		known: true, mark: new(mark(7, 5)),
-		tasks: tasks(task("a", job.Start), task("b", job.Stop)),
+	anew := func(s *tree) {
+		s.tasks = make(map[string]storedTask)
+		for name := range s.hosts {
+			s.hosts[name] = hostsNode{}
+		}
+		s.makeList()
+		s.note = store.Noted{}
 	}
 	for _, c := range []struct {
 		name       string
-		before     wishes
-		read       store.Tasks
-		want       map[string]job.Goal
+		change     func(s, before *tree) // of the store; before is how it was before c was deployed
+		lose       func(w wishes) wishes // what the agent lost of what it remembers
+		want       map[string]job.Goal   // followed
 		undeployed []string
 		doubted    []string
+		reason     string
 	}{
 		{
-			name: "a first reading is followed", before: wishes{},
-			read: store.Tasks{Directory: mark(7, 2), Tasks: tasks(task("a", job.Start))},
-			want: map[string]job.Goal{"a": job.Start},
+			name: "nothing changed", change: func(s, _ *tree) {},
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
 		},
 		{
-			name: "a changed goal and a new task are followed", before: before,
-			read: store.Tasks{Directory: mark(7, 8), Tasks: tasks(task("a", job.Stop), task("b", job.Stop), task("c", job.Start))},
+			name:   "changed goals and a new task are followed",
+			change: func(s, _ *tree) { s.set("a", job.Stop, false); s.set("b", job.Start, false); s.deploy("d", job.Start) },
+			want:   map[string]job.Goal{"a": job.Stop, "b": job.Start, "c": job.Start, "d": job.Start},
+		},
+		{
+			name: "a task that a master undeployed ends", change: func(s, _ *tree) { s.undeploy("a") },
+			want: map[string]job.Goal{"b": job.Stop, "c": job.Start}, undeployed: []string{"a"},
+		},
+		{
+			name:   "a task that was undeployed and whose job was removed ends",
+			change: func(s, _ *tree) { s.undeploy("a"); s.remove("a"); s.create("x"); s.deploy("d", job.Start) },
+			want:   map[string]job.Goal{"b": job.Stop, "c": job.Start, "d": job.Start}, undeployed: []string{"a"},
+		},
+		{
+			name:   "all tasks that were undeployed end, whatever else became of their jobs",
+			change: func(s, _ *tree) { s.undeploy("a"); s.undeploy("b"); s.elsewhere("b"); s.undeploy("c") },
+			want:   map[string]job.Goal{}, undeployed: []string{"a", "b", "c"},
+		},
+		{
+			name: "a task that was deployed anew is followed", change: func(s, _ *tree) { s.undeploy("a"); s.deploy("a", job.Stop) },
 			want: map[string]job.Goal{"a": job.Stop, "b": job.Stop, "c": job.Start},
 		},
 		{
-			name: "a task that was taken out of its directory is undeployed", before: before,
-			read: store.Tasks{Directory: mark(7, 6), Tasks: tasks(task("b", job.Stop))},
-			want: map[string]job.Goal{"b": job.Stop}, undeployed: []string{"a"},
+			name:   "a task that came and went unseen is nothing",
+			change: func(s, _ *tree) { s.deploy("d", job.Start); s.undeploy("d") },
+			want:   map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
 		},
 		{
-			name: "an empty directory made anew undeploys nothing", before: before,
-			read: store.Tasks{Directory: mark(9, 0)},
-			want: map[string]job.Goal{},
+			name: "a task list made anew undeploys nothing", change: func(s, _ *tree) { anew(s) },
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"a", "b", "c"}, reason: madeAnew,
 		},
 		{
-			name: "a directory restored to an older state undeploys nothing", before: before,
-			read: store.Tasks{Directory: mark(7, 3), Tasks: tasks(task("b", job.Stop))},
-			want: map[string]job.Goal{"b": job.Stop},
-		},
-		{
-			name: "a restored directory that was changed again, and does not add up, undeploys nothing", before: before,
-			read: store.Tasks{Directory: mark(7, 6), Tasks: tasks(task("c", job.Start))},
-			want: map[string]job.Goal{"c": job.Start},
-		},
-		{
-			name:   "after a crash between the tasks' file and the mark's, a task that was taken out is undeployed all the same",
-			before: wishes{mark: new(mark(7, 5)), tasks: tasks(task("a", job.Start), task("b", job.Stop), task("c", job.Start))},
-			read:   store.Tasks{Directory: mark(7, 7), Tasks: tasks(task("b", job.Stop), task("c", job.Start))},
-			want:   map[string]job.Goal{"b": job.Stop, "c": job.Start}, undeployed: []string{"a"},
-		},
-		{
-			name: "a goal of a restored directory does not stop what runs", before: before,
-			read: store.Tasks{Directory: mark(7, 3), Tasks: tasks(task("a", job.Stop), task("b", job.Start))},
-			want: map[string]job.Goal{"a": job.Start, "b": job.Start}, doubted: []string{"a"},
-		},
-		{
-			name: "a doubted goal is still not followed when it is read again",
-			before: wishes{
-				known: true, mark: new(mark(9, 1)), tasks: tasks(task("a", job.Start)),
-				doubted: map[job.ID]job.Goal{testID("a"): job.Stop},
+			name: "in a task list made anew only what differs is in doubt",
+			change: func(s, _ *tree) {
+				anew(s)
+				s.deploy("a", job.Start)
+				s.deploy("b", job.Start)
+				s.deploy("d", job.Start)
 			},
-			read: store.Tasks{Directory: mark(9, 2), Tasks: tasks(task("a", job.Stop), task("c", job.Start))},
-			want: map[string]job.Goal{"a": job.Start, "c": job.Start}, doubted: []string{"a"},
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"b", "c", "d"}, reason: madeAnew,
 		},
 		{
-			name: "a goal that changes after it was doubted is followed",
-			before: wishes{
-				known: true, mark: new(mark(9, 1)), tasks: tasks(task("a", job.Start)),
-				doubted: map[job.ID]job.Goal{testID("a"): job.Stop},
+			name:   "a store restored to before a deployment ends nothing",
+			change: func(s, before *tree) { *s = *before.clone() },
+			want:   map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start}, doubted: []string{"c"}, reason: older,
+		},
+		{
+			name: "a restored store that was changed until it adds up ends nothing",
+			change: func(s, before *tree) { // c gone, d there, and as many changes as that takes
+				zxid := s.zxid + 100
+				*s = *before.clone()
+				s.zxid = zxid
+				s.deploy("d", job.Start)
+				s.elsewhere("c")
+				s.deploy("e", job.Start)
+				s.undeploy("e")
 			},
-			read: store.Tasks{Directory: mark(9, 1), Tasks: tasks(task("a", job.Undeploy))},
-			want: map[string]job.Goal{"a": job.Undeploy},
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"c", "d"}, reason: noteOlder,
 		},
 		{
-			name: "an unreadable task stays what it was", before: before,
-			read: store.Tasks{
-				Directory: mark(7, 5), Tasks: tasks(task("b", job.Stop)),
-				Unreadable: map[string]error{testID("a").String(): errors.New("garbage"), "x": errors.New("garbage")},
+			name: "a restored store that was changed as often as it had been ends nothing",
+			change: func(s, before *tree) {
+				zxid := s.zxid + 100
+				*s = *before.clone()
+				s.zxid = zxid
+				s.deploy("d", job.Start)
 			},
-			want: map[string]job.Goal{"a": job.Start, "b": job.Stop},
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"c", "d"}, reason: another,
 		},
 		{
-			name:   "the files of an agent without a mark: a task gone from a directory that can have had it is undeployed",
-			before: wishes{tasks: before.tasks},
-			read:   store.Tasks{Directory: mark(7, 3), Tasks: tasks(task("b", job.Stop))},
-			want:   map[string]job.Goal{"b": job.Stop}, undeployed: []string{"a"},
+			name: "a goal that a restored store has back is not followed",
+			change: func(s, before *tree) {
+				before.set("a", job.Stop, false)
+				*s = *before.clone()
+			},
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"a", "c"}, reason: older,
 		},
 		{
-			name:   "the files of an agent without a mark: a directory that cannot have had its tasks undeploys nothing",
-			before: wishes{tasks: before.tasks},
-			read:   store.Tasks{Directory: mark(7, 1), Tasks: tasks(task("c", job.Start))},
-			want:   map[string]job.Goal{"c": job.Start},
+			name:   "nodes that are deleted one by one, tasks first, undeploy nothing",
+			change: func(s, _ *tree) { s.dropTask("a"); s.dropTask("c") },
+			want:   map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start}, doubted: []string{"a", "c"}, reason: unproven,
+		},
+		{
+			name:   "nodes that are deleted one by one, the jobs' lists first, undeploy nothing",
+			change: func(s, _ *tree) { s.dropLink("a"); s.dropLink("b"); s.dropLink("c"); s.dropTask("a"); s.dropTask("b") },
+			want:   map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start}, doubted: []string{"a", "b"}, reason: unproven,
+		},
+		{
+			name:   "nodes that are deleted one by one, jobs first, undeploy nothing",
+			change: func(s, _ *tree) { s.dropJob("a"); s.dropJob("c"); s.dropTask("a") },
+			want:   map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start}, doubted: []string{"a"}, reason: unproven,
+		},
+		{
+			name: "no task list ends nothing", change: func(s, _ *tree) { s.list = nil },
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"a", "b", "c"}, reason: missing,
+		},
+		{
+			name: "a task that cannot be read stays what it was", change: func(s, _ *tree) { s.set("a", job.Stop, true); s.undeploy("c") },
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop}, undeployed: []string{"c"}, doubted: []string{"a"}, reason: notReadable,
+		},
+		{
+			name: "a new node that cannot be read is nothing", change: func(s, _ *tree) { s.deploy("d", job.Start); s.set("d", "", true) },
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+		},
+		{
+			name: "the status of the host lost, and nothing else, is nothing", change: func(s, _ *tree) { s.note = store.Noted{} },
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+		},
+		{
+			name: "the tree of another cluster ends nothing, though its numbers are the same",
+			change: func(s, _ *tree) {
+				*s = *newTree(1_000_000, "a", "b", "c", "d", "e")
+				s.deploy("a", job.Start)
+				s.deploy("d", job.Start)
+				s.deploy("e", job.Start)
+			},
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"b", "c", "d", "e"}, reason: madeAnew,
+		},
+		{
+			name: "an agent that lost what it remembered ends nothing", change: func(s, _ *tree) { s.undeploy("a") },
+			lose:    func(w wishes) wishes { return wishes{lost: forgotten, tasks: w.tasks} },
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"a"}, reason: forgotten,
+		},
+		{
+			name: "an agent that lost its tasks, and what it remembered, follows what is stored", change: func(s, _ *tree) { s.undeploy("a") },
+			lose: func(wishes) wishes { return wishes{lost: forgotten} },
+			want: map[string]job.Goal{"b": job.Stop, "c": job.Start},
+		},
+		{
+			name: "an agent that lost its tasks alone follows what is stored", change: func(s, _ *tree) { s.undeploy("a") },
+			lose: func(w wishes) wishes { w.tasks = nil; return w },
+			want: map[string]job.Goal{"b": job.Stop, "c": job.Start},
+		},
+		{
+			name: "the files of an original agent: what was undeployed meanwhile ends", change: func(s, _ *tree) { s.undeploy("a") },
+			lose: func(w wishes) wishes { return wishes{tasks: w.tasks} },
+			want: map[string]job.Goal{"b": job.Stop, "c": job.Start}, undeployed: []string{"a"},
+		},
+		{
+			name: "the files of an original agent: a list that cannot have had its tasks ends nothing", change: func(s, _ *tree) { anew(s) },
+			lose:    func(w wishes) wishes { return wishes{tasks: w.tasks} },
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start},
+			doubted: []string{"a", "b", "c"}, reason: older,
+		},
+		{
+			name:   "a task of an original agent that ran between two of ours ends when it was undeployed",
+			change: func(s, _ *tree) { s.deploy("d", job.Start); s.undeploy("d") },
+			lose: func(w wishes) wishes {
+				w.tasks = maps.Clone(w.tasks)
+				w.tasks[testID("d")] = task("d", job.Start)
+				return w
+			},
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start}, undeployed: []string{"d"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := c.before.read(c.read)
+			now := time.UnixMilli(1000)
+			s := newTree(0, "a", "b", "c", "d", "e")
+			s.deploy("a", job.Start)
+			s.deploy("b", job.Stop)
+			s.set("a", job.Stop, false)
+			before := s.clone()
+			s.set("a", job.Start, false)
+			before.set("a", job.Start, false) // by the same transaction
+			s.deploy("c", job.Start)
+			w := wishes{}.read("A", s.read(nil), now)
+			w.seen.Notes = 7
+			s.note = store.Noted{Agent: "A", Count: 7}
+			before.note = store.Noted{Agent: "A", Count: 6}
+			if c.lose != nil {
+				w = c.lose(w)
+			}
+			c.change(s, before)
+			got := w.read("A", s.read(append(w.remembered(), testID("d").String())), now)
 			if d := cmp.Diff(c.want, goals(got.tasks)); d != "" {
-				t.Errorf("tasks (-want +got):\n%s", d)
+				t.Errorf("followed (-want +got):\n%s", d)
 			}
-			undeployed := map[job.ID]bool{}
-			for _, name := range c.undeployed {
-				undeployed[testID(name)] = true
-			}
-			if d := cmp.Diff(undeployed, got.undeployed); d != "" {
+			if d := cmp.Diff(c.undeployed, namesOf(got.undeployed)); d != "" {
 				t.Errorf("undeployed (-want +got):\n%s", d)
 			}
-			if len(got.doubted) != len(c.doubted) {
-				t.Errorf("doubted: %v, want %v", got.doubted, c.doubted)
+			if d := cmp.Diff(c.doubted, inDoubtOf(got)); d != "" {
+				t.Errorf("in doubt (-want +got):\n%s", d)
 			}
-			if again := got.read(c.read); !maps.Equal(goals(again.tasks), goals(got.tasks)) || len(again.undeployed) > 0 {
-				t.Errorf("the same reading once more changes the wishes: %v, undeployed %v", goals(again.tasks), again.undeployed)
+			if got.doubt != nil && got.doubt.Reason != c.reason {
+				t.Errorf("reason %q, want %q", got.doubt.Reason, c.reason)
+			}
+			if again := got.read("A", s.read(got.remembered()), now.Add(time.Hour)); !maps.Equal(goals(again.tasks), goals(got.tasks)) ||
+				len(again.undeployed) > 0 || !cmp.Equal(again.doubt, got.doubt) {
+				t.Errorf("the same reading once more changes the wishes: %v, undeployed %v, %+v", goals(again.tasks), again.undeployed, again.doubt)
 			}
 		})
 	}
-}
-
-// Whatever is read in whatever order: an execution ends only by a task that named it in the directory known before.
-func TestOnlyATaskThatLeftItsDirectoryOrNamesTheEndEndsAnExecution(t *testing.T) {
-	names := []string{"a", "b", "c", "d"}
-	rapid.Check(t, func(t *rapid.T) {
-		var w wishes
-		executions := map[job.ID]execution{}
-		directory, content := store.Mark{Created: 1}, map[job.ID]job.Task{}
-		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			named := map[job.ID]bool{} // by an accepted change of this step
-			restored := false
-			switch rapid.SampledFrom([]string{"deploy", "undeploy", "stop", "wipe", "restore", "garbage"}).Draw(t, "step") {
-			case "deploy":
-				id := testID(rapid.SampledFrom(names).Draw(t, "job"))
-				content = maps.Clone(content)
-				content[id] = job.Task{Job: job.Job{ID: id}, Goal: job.Start}
-				directory.Changes++
-			case "undeploy":
-				id := testID(rapid.SampledFrom(names).Draw(t, "job"))
-				if _, there := content[id]; there {
-					content = maps.Clone(content)
-					delete(content, id)
-					named[id] = true
-					directory.Changes++
-				}
-			case "stop":
-				id := testID(rapid.SampledFrom(names).Draw(t, "job"))
-				if was, there := content[id]; there && was.Goal == job.Start {
-					content = maps.Clone(content)
-					content[id] = job.Task{Job: job.Job{ID: id}, Goal: job.Stop}
-					named[id] = true
-				}
-			case "wipe":
-				directory, content = store.Mark{Created: directory.Created + 10}, map[job.ID]job.Task{}
-			case "restore":
-				restored = true
-				directory.Changes = max(0, directory.Changes-int32(rapid.IntRange(1, 3).Draw(t, "lost")))
-				content = maps.Clone(content)
-				for id := range content {
-					if rapid.Bool().Draw(t, "missing") {
-						delete(content, id)
-					}
-				}
-				if w.mark != nil && directory.Continues(*w.mark) {
-					directory.Created++ // a store that lost nothing was not restored
-				}
-			case "garbage":
-				readable, bad := maps.Clone(content), map[string]error{}
-				for id := range content {
-					if rapid.Bool().Draw(t, "bad") {
-						delete(readable, id)
-						bad[id.String()] = errors.New("garbage")
-					}
-				}
-				w = w.read(store.Tasks{Directory: directory, Tasks: readable, Unreadable: bad})
-			}
-			if missed := rapid.Bool().Draw(t, "missed"); missed && len(named) == 0 && !restored {
-				continue // this state of the directory is never read
-			}
-			w = w.read(store.Tasks{Directory: directory, Tasks: content})
-			next := follow(executions, w)
-			for id, e := range executions {
-				if e.Goal == job.Start && next[id].Goal != job.Start && !named[id] {
-					t.Fatalf("job %s ends by nothing that names it", id.Name)
-				}
-			}
-			executions = next
-		}
-	})
 }
