@@ -15,9 +15,9 @@ const memoryFile = "registration.json"
 
 // remembered is what an agent knows of its store across restarts.
 type remembered struct {
-	Hosts      *store.Mark         // the list of hosts while this one stood in it; nil: never registered
-	Host       *store.Mark         // the host's own node then
-	Former     []string            // ids of the agents whose host name was taken over, the newest last
+	Hosts  *store.Mark // the list of hosts while this one stood in it; nil: never registered
+	Host   *store.Mark // the host's own node then
+	Former []string    // ids of the agents whose host name was taken over, the newest last
 }
 
 // memory keeps what is remembered in its file.
