@@ -80,8 +80,9 @@ func (s *Store) deregister(ctx context.Context, name string) error {
 	return errRaces
 }
 
-// planDeregistration deletes all there is of a host at once. What may be too much for one transaction goes first: the
-// history of its jobs, and if need be the statuses of its tasks (zookeeper Q11).
+// planDeregistration deletes all there is of a host at once: taken from a host that is still registered, tasks would be
+// undeployed. What may be too much for one transaction goes first: the history of its jobs, and if need be the statuses of
+// its tasks, and then what belongs to its tasks (zookeeper Q11).
 func (s *Store) planDeregistration(ctx context.Context, name string) (*txn, error) {
 	config, err := s.session.tree(ctx, configHost(name))
 	if err == nil && len(config) == 0 {
@@ -90,22 +91,7 @@ func (s *Store) planDeregistration(ctx context.Context, name string) (*txn, erro
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := s.session.childrenIfAny(ctx, configHostJobs(name))
-	if err != nil {
-		return nil, err
-	}
-	var links []string
-	for _, text := range jobs {
-		id, err := nodeID(configHostJobs(name), text)
-		if err != nil {
-			continue // no job of such a name has a list of hosts, or a history
-		}
-		links = append(links, configJobHost(id, name))
-		if err := s.session.removeTree(ctx, historyJobHost(id, name)); err != nil {
-			return nil, err
-		}
-	}
-	found, err := s.session.stats(ctx, links...)
+	links, err := s.forgetHistory(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +108,56 @@ func (s *Store) planDeregistration(ctx context.Context, name string) (*txn, erro
 		}
 	}
 	var t txn
-	for i, stat := range found {
-		if stat != nil {
-			t.delete(links[i], anyVersion)
-		}
+	for _, link := range links {
+		t.delete(link, anyVersion)
 	}
 	t.deleteTree(status)
 	t.deleteTree(config)
-	return &t, nil
+	if s.session.fits(&t) {
+		return &t, nil
+	}
+	first := links
+	for _, path := range config {
+		if parentOf(path) == configHostPorts(name) || parentOf(parentOf(path)) == configHostJobs(name) {
+			first = append(first, path)
+		}
+	}
+	if len(first) == 0 {
+		return &t, nil
+	}
+	if err := s.session.removeAll(ctx, first); err != nil {
+		return nil, err
+	}
+	return s.planDeregistration(ctx, name)
+}
+
+// forgetHistory deletes the history of a host's jobs, and returns the nodes by which they list the host.
+func (s *Store) forgetHistory(ctx context.Context, name string) ([]string, error) {
+	jobs, err := s.session.childrenIfAny(ctx, configHostJobs(name))
+	if err != nil {
+		return nil, err
+	}
+	var links, history []string
+	for _, text := range jobs {
+		id, err := nodeID(configHostJobs(name), text)
+		if err != nil {
+			continue // no job of such a name has a list of hosts, or a history
+		}
+		links, history = append(links, configJobHost(id, name)), append(history, historyJobHost(id, name))
+	}
+	err = each(ctx, history, func(ctx context.Context, _ int, path string) error { return s.session.removeTree(ctx, path) })
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.session.stats(ctx, links...)
+	if err != nil {
+		return nil, err
+	}
+	there := links[:0]
+	for i, stat := range found {
+		if stat != nil {
+			there = append(there, links[i])
+		}
+	}
+	return there, nil
 }

@@ -33,13 +33,18 @@ func raced(err error) bool {
 type txn struct {
 	operations []any
 	paths      []string // of the operations
-	size       int      // bytes on the wire, roughly
+	size       int      // bytes on the wire, without the chroot
 }
+
+const (
+	operationSize = 32  // bytes of an operation beside path and data, at most
+	accessSize    = 160 // of an access list
+)
 
 func (t *txn) add(operation any, path string, data []byte) {
 	t.operations = append(t.operations, operation)
 	t.paths = append(t.paths, path)
-	t.size += len(path) + len(data) + 64
+	t.size += len(path) + len(data) + operationSize
 }
 
 // check demands that a node exists, with that version.
@@ -49,6 +54,7 @@ func (t *txn) check(path string, version int32) {
 
 func (t *txn) create(path string, data []byte) {
 	t.add(&zk.CreateRequest{Path: path, Data: notNil(data)}, path, data)
+	t.size += accessSize
 }
 
 func (t *txn) set(path string, data []byte, version int32) {
@@ -77,13 +83,16 @@ func (t *txn) deleteTree(paths []string) {
 	}
 }
 
+// fits reports whether t can be sent in one request.
+func (s *session) fits(t *txn) bool { return t.size+len(t.operations)*len(s.chroot) <= maxRequest }
+
 // commit carries out t; a t without operations is done. The error names the operation that was refused. lost says
 // that the connection was lost on the way: the refusal may then be that of a repetition, after t was done.
 func (s *session) commit(ctx context.Context, t *txn) (lost bool, err error) {
 	if len(t.operations) == 0 {
 		return false, nil
 	}
-	if t.size > maxRequest {
+	if !s.fits(t) {
 		return false, fmt.Errorf("commit %d operations: %w", len(t.operations), ErrTooLarge)
 	}
 	results, lost, err := call(ctx, s, t.request(s))
@@ -94,7 +103,7 @@ func (s *session) commit(ctx context.Context, t *txn) (lost bool, err error) {
 // witness: a node that t changes for good, be it only by its children, as it was when t was planned; nil, if it was not
 // there. If it has not changed, t was not carried out. If it has, whoever did it, attempt ends with overtaken.
 func (s *session) attempt(ctx context.Context, t *txn, witness string, before *zk.Stat) (overtaken bool, err error) {
-	if t.size > maxRequest {
+	if !s.fits(t) {
 		return false, fmt.Errorf("commit %d operations: %w", len(t.operations), ErrTooLarge)
 	}
 	for range maxAttempts {
@@ -171,18 +180,23 @@ func (s *session) removeTree(ctx context.Context, path string) error {
 			return err
 		}
 		slices.Reverse(paths)
-		for batch := range slices.Chunk(paths, maxBatch) {
-			var t txn
-			for _, path := range batch {
-				t.delete(path, anyVersion)
-			}
-			if _, err = s.commit(ctx, &t); err != nil {
-				break
-			}
-		}
-		if !raced(err) {
+		if err = s.removeAll(ctx, paths); !raced(err) {
 			return err
 		}
 	}
 	return err
+}
+
+// removeAll deletes nodes in batches.
+func (s *session) removeAll(ctx context.Context, paths []string) error {
+	for batch := range slices.Chunk(paths, maxBatch) {
+		var t txn
+		for _, path := range batch {
+			t.delete(path, anyVersion)
+		}
+		if _, err := s.commit(ctx, &t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
