@@ -1,6 +1,7 @@
 package roles_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -71,6 +72,7 @@ func (tr *trial) start(s setup) *faultCluster {
 	for _, a := range c.agents {
 		c.await(a.docker.Host, host.Up)
 	}
+	c.cluster.zk = c.zookeeper.Servers() // the test itself sees through every fault
 	c.deployAll(max(1, s.tasks))
 	return c
 }
@@ -103,9 +105,50 @@ func (c *faultCluster) wished() error {
 	return nil
 }
 
-// recovers ends the fault, and waits for the wished state.
+// recovers ends the fault and waits for the wished state. Then it wants a new job to be run: not only what is written is
+// true, masters and agents listen, too.
 func (c *faultCluster) recovers() {
 	c.trial.Helper()
 	c.ends()
 	c.reaches(c.wished)
+	storetest.Eventually(c.trial, inTime, c.deployUnwatched())
+}
+
+// deployUnwatched deploys one more job everywhere, and tells when it runs.
+func (c *faultCluster) deployUnwatched() (done func() error) {
+	c.trial.Helper()
+	id := c.create(job.Job{Image: &c.image})
+	for _, a := range c.agents {
+		c.deploy(id, a.docker.Host)
+	}
+	return func() error {
+		for _, a := range c.agents {
+			if err := errors.Join(c.runs(id, a.docker.Host, ""), runsOnly(a.docker, id, "")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// each does the same to the links to all servers.
+func (c *faultCluster) each(do func(*storetest.Proxy)) {
+	for _, l := range c.links {
+		do(l)
+	}
+}
+
+// awaitExpired waits until the sessions of all agents have ended.
+func (c *faultCluster) awaitExpired() {
+	c.trial.Helper()
+	conn := c.tree()
+	defer conn.Close()
+	for _, a := range c.agents {
+		storetest.Eventually(c.trial, inTime, func() error {
+			if up, _, err := conn.Exists("/status/hosts/" + a.docker.Host + "/up"); err != nil || up {
+				return fmt.Errorf("%s is up, %v", a.docker.Host, err)
+			}
+			return nil
+		})
+	}
 }

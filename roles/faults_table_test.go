@@ -1,6 +1,7 @@
 package roles_test
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -28,7 +29,9 @@ func (r *results) print(out io.Writer) {
 	if len(r.rows) == 0 {
 		return
 	}
-	slices.SortFunc(r.rows, func(a, b *trial) int { return strings.Compare(a.Name(), b.Name()) })
+	slices.SortFunc(r.rows, func(a, b *trial) int {
+		return cmp.Or(strings.Compare(a.group, b.group), cmp.Compare(a.place, b.place))
+	})
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nPROMISE\tTASKS\tLOST\tDOUBLED\tWISHED STATE AFTER\tLIMIT\tKEPT")
 	lost, doubled, broken := 0, 0, 0

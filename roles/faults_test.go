@@ -29,14 +29,15 @@ type promise struct {
 
 // promises puts promises to the test, side by side.
 func promises(t *testing.T, list []promise) {
+	group := t.Name()
 	t.Parallel()
-	for _, p := range list {
+	for i, p := range list {
 		if !p.brief && os.Getenv("FAULTS") != "1" {
 			continue
 		}
 		t.Run(p.says, func(t *testing.T) {
 			t.Parallel()
-			tr := &trial{TB: t, promise: p}
+			tr := &trial{TB: t, promise: p, group: group, place: i}
 			t.Cleanup(func() { kept.add(tr) }) // after all clean-ups that might fail the test
 			p.test(tr)
 			tr.judge()
@@ -48,6 +49,8 @@ func promises(t *testing.T, list []promise) {
 type trial struct {
 	testing.TB
 	promise
+	group   string // name of the test that it belongs to
+	place   int    // therein
 	watches map[*dockertest.Daemon]*dockertest.Watch
 	watched []*charge
 

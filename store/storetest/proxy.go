@@ -19,9 +19,17 @@ type Proxy struct {
 	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond
 	stalled bool
+	muted   bool
 	cut     bool
 	closed  bool
 	open    map[net.Conn]struct{}
+	links   map[*link]struct{}
+}
+
+// link is one connection of a client, passed on to the target.
+type link struct {
+	client, target net.Conn
+	forsaken       bool // guarded by Proxy.mu
 }
 
 // StartProxy listens for the duration of the test and passes connections on to target: "host:port", or the absolute path
@@ -41,7 +49,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatalf("start a proxy: %v", err)
 	}
-	p := &Proxy{listener: l, target: target, open: map[net.Conn]struct{}{}}
+	p := &Proxy{listener: l, target: target, open: map[net.Conn]struct{}{}, links: map[*link]struct{}{}}
 	p.changed = sync.NewCond(&p.mu)
 	p.running.Go(p.accept)
 	t.Cleanup(p.Close)
@@ -64,8 +72,22 @@ func (p *Proxy) Cut() { p.set(func() { p.cut = true }) }
 // Stall keeps the connections and accepts new ones, but lets nothing through until Heal.
 func (p *Proxy) Stall() { p.set(func() { p.stalled = true }) }
 
-// Heal makes the link whole again. What was stalled goes on; what was cut has to be connected anew.
-func (p *Proxy) Heal() { p.set(func() { p.cut, p.stalled = false, false }) }
+// Mute lets nothing of what the target says through, until Heal. What clients say still reaches it.
+func (p *Proxy) Mute() { p.set(func() { p.muted = true }) }
+
+// Forsake leaves the present connections half open, for good: the target's side is closed, and the client hears nothing
+// more, not even an end. New connections are whole.
+func (p *Proxy) Forsake() {
+	p.set(func() {
+		for l := range p.links {
+			l.forsaken = true
+			l.target.Close()
+		}
+	})
+}
+
+// Heal makes the link whole again. What was stalled or muted goes on; what was cut has to be connected anew.
+func (p *Proxy) Heal() { p.set(func() { p.cut, p.stalled, p.muted = false, false, false }) }
 
 // Close cuts the link for good and waits for its goroutines. The end of the test calls it too.
 func (p *Proxy) Close() {
@@ -105,14 +127,32 @@ func (p *Proxy) drop(c net.Conn) {
 	c.Close()
 }
 
-// passable waits until bytes may pass; it is false when the link is gone.
-func (p *Proxy) passable() bool {
+// passable waits until bytes may pass, which may be the target's; it is false when the link is gone.
+func (p *Proxy) passable(targets bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.stalled && !p.cut && !p.closed {
+	for (p.stalled || p.muted && targets) && !p.cut && !p.closed {
 		p.changed.Wait()
 	}
 	return !p.cut && !p.closed
+}
+
+// keep notes a link until it is let go.
+func (p *Proxy) keep(l *link) (letGo func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.links[l] = struct{}{}
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.links, l)
+	}
+}
+
+func (p *Proxy) forsaken(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return l.forsaken
 }
 
 func (p *Proxy) accept() {
@@ -128,32 +168,43 @@ func (p *Proxy) accept() {
 }
 
 // link passes one connection on, both ways, until both have ended.
-func (p *Proxy) link(from net.Conn) {
-	defer p.drop(from)
-	if !p.passable() {
+func (p *Proxy) link(client net.Conn) {
+	defer p.drop(client)
+	if !p.passable(false) {
 		return
 	}
-	to, err := net.Dial(network(p.target), p.target)
-	if err != nil || !p.admit(to) {
+	target, err := net.Dial(network(p.target), p.target)
+	if err != nil || !p.admit(target) {
 		return
 	}
-	defer p.drop(to)
+	defer p.drop(target)
+	l := &link{client: client, target: target}
+	defer p.keep(l)()
 	var back sync.WaitGroup
-	back.Go(func() { p.pass(to, from) })
-	p.pass(from, to)
+	back.Go(func() { p.pass(l, target, client) })
+	p.pass(l, client, target)
 	back.Wait()
 }
 
-// pass copies one direction and hands its end on.
-func (p *Proxy) pass(from, to net.Conn) {
+// pass copies one direction and hands its end on, unless the link is forsaken: then the client may talk to nobody.
+func (p *Proxy) pass(l *link, from, to net.Conn) {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buf)
-		if !p.passable() {
+		if !p.passable(from == l.target) {
+			break
+		}
+		if p.forsaken(l) {
+			if from == l.client && err == nil {
+				continue
+			}
+			if from == l.target {
+				return
+			}
 			break
 		}
 		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
+			if _, err := to.Write(buf[:n]); err != nil && !p.forsaken(l) {
 				break
 			}
 		}

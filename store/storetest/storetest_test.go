@@ -93,6 +93,24 @@ func TestProxyCutsStallsAndHeals(t *testing.T) {
 			if _, err := io.ReadFull(c, buf); err != nil {
 				t.Fatal("what was stalled did not arrive:", err)
 			}
+			proxy.Mute()
+			if err := answers(c, 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("muted:", err)
+			}
+			proxy.Heal()
+			if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, buf); err != nil {
+				t.Fatal("what was muted did not arrive:", err)
+			}
+			proxy.Forsake()
+			if err := answers(c, 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("forsaken:", err)
+			}
+			if c = dial(); answers(c, 10*time.Second) != nil {
+				t.Fatal("new connection beside a forsaken one")
+			}
 			proxy.Cut()
 			if err := answers(c, 10*time.Second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatal("cut:", err)
