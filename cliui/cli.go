@@ -96,15 +96,18 @@ func Run(ctx context.Context, args []string, opts Options) int {
 // original knows no other failure than 1.
 func exitStatus(ctx context.Context, err error) int {
 	_, misused := errors.AsType[usageError](err)
+	own, ours := errors.AsType[*ownError](err)
 	switch {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
 		return 130
 	case misused:
-		return 2
+		return exitUsage
+	case ours:
+		return own.exit
 	default:
-		return 1
+		return exitFailed
 	}
 }
 
@@ -116,6 +119,9 @@ func (s *session) run(ctx context.Context, args []string) error {
 	}
 	if args[0] == manualCommand.Name {
 		return s.manual(args[1:])
+	}
+	if c, words := ownCommand(args); c != nil {
+		return s.own(ctx, c, words)
 	}
 	words := args
 	if args[len(args)-1] != completionFlag {

@@ -78,7 +78,7 @@ func hosts(ctx context.Context, k *call) error {
 	case k.json:
 		fmt.Fprintln(k.out.Out, document.Pretty(document.Map(&statuses, document.TextKeys, (*host.Status).JSON)))
 	default:
-		table, err := k.hostsTable(names, statuses)
+		table, err := k.hostsTable(names, statuses, k.doubts(ctx))
 		if err != nil {
 			return err
 		}
@@ -87,12 +87,30 @@ func hosts(ctx context.Context, k *call) error {
 	return nil
 }
 
-func (k *call) hostsTable(names []string, statuses map[string]host.Status) (*term.Table, error) {
-	table := term.NewTable(
-		term.Column{Name: "HOST", Least: 24}, term.Column{Name: "STATUS", Least: 16}, term.Column{Name: "DEPLOYED", Give: 2}, term.Column{Name: "RUNNING", Give: 1},
-		term.Column{Name: "CPUS", Give: 4}, term.Column{Name: "MEM", Give: 3}, term.Column{Name: "LOAD AVG", Give: 7}, term.Column{Name: "MEM USAGE", Give: 6},
-		term.Column{Name: "OS", Give: 10}, term.Column{Name: "HELIOS", Give: 8}, term.Column{Name: "DOCKER", Give: 9}, term.Column{Name: "LABELS", Give: 5, Least: 12},
-	)
+// doubts are the doubts of the hosts, for people: in a pipe the table is the original's. A master that does not know has
+// none.
+func (k *call) doubts(ctx context.Context) map[string]host.Doubt {
+	if !k.out.TTY {
+		return nil
+	}
+	doubts, err := k.client.Doubts(ctx)
+	if err != nil {
+		return nil
+	}
+	return doubts
+}
+
+// hostsTable has a column for doubts where there are any.
+func (k *call) hostsTable(names []string, statuses map[string]host.Status, doubts map[string]host.Doubt) (*term.Table, error) {
+	columns := []term.Column{
+		{Name: "HOST", Least: 24}, {Name: "STATUS", Least: 16}, {Name: "DEPLOYED", Give: 2}, {Name: "RUNNING", Give: 1},
+		{Name: "CPUS", Give: 4}, {Name: "MEM", Give: 3}, {Name: "LOAD AVG", Give: 7}, {Name: "MEM USAGE", Give: 6},
+		{Name: "OS", Give: 10}, {Name: "HELIOS", Give: 8}, {Name: "DOCKER", Give: 9}, {Name: "LABELS", Give: 5, Least: 12},
+	}
+	if len(doubts) > 0 {
+		columns = slices.Insert(columns, 2, term.Column{Name: "IN DOUBT", Least: 10})
+	}
+	table := term.NewTable(columns...)
 	name, now := k.hostNames(), time.Now()
 	for _, n := range names {
 		shown, err := name(n)
@@ -103,6 +121,13 @@ func (k *call) hostsTable(names []string, statuses map[string]host.Status) (*ter
 		row := []term.Cell{{Text: shown}, hostState(s, now), {Text: strconv.Itoa(len(s.Jobs))}, {Text: strconv.Itoa(running(s))}}
 		for _, text := range machine(s) {
 			row = append(row, term.Cell{Text: text})
+		}
+		if d, in := doubts[n]; len(doubts) > 0 {
+			cell := term.Cell{}
+			if in {
+				cell = term.Cell{Text: term.Duration(now.Sub(time.UnixMilli(d.Since))), Style: term.Bad}
+			}
+			row = slices.Insert(row, 2, cell)
 		}
 		labels := mapped(s.Labels, func(value string) string { return value })
 		table.Cells(append(row, term.Cell{Text: strings.Join(labels, ", ")})...)

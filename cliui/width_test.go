@@ -24,6 +24,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	}
 	hosts := `{"db1.example.com":` + statuses["db1.example.com"] + `,"web-frontend-17.lon3.example.com":` + statuses["web-frontend-17.lon3.example.com"] + `}`
 	unlabelled := `{"db1.example.com":` + statuses["db1.example.com"] + `}`
+	doubts := fmt.Sprintf(`{"db1.example.com":{"since":%d,"reason":"r","token":"t","tasks":{}}}`, time.Now().Add(-3*time.Hour).UnixMilli())
 	running := task("RUNNING", `,"containerId":"60671498ae98c0ffee60671498ae98c0ffee60671498ae98c0ffee6067149811","ports":{"http":{"internalPort":80,"externalPort":20001},"admin":{"internalPort":81,"externalPort":20002}}`)
 	pulling := task("PULLING_IMAGE", `,"throttled":"IMAGE_PULL_FAILED"`)
 	tasks := `{"` + testjob + `":{"job":null,"deployments":{"db1.example.com":` + deployed + `},"taskStatuses":{"db1.example.com":` + running + `,"web-frontend-17.lon3.example.com":` + pulling + `}}}`
@@ -36,8 +37,8 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		exchanges []exchange
 		known     []string // what begins a name or a state in the table
 	}{
-		{"hosts", []string{"hosts"}, []exchange{{request: "GET /hosts/", answer: `["db1.example.com","web-frontend-17.lon3.example.com"]`}, {request: "POST /hosts/statuses", answer: hosts}}, []string{"HOST", "db1.examp", "web-front", "Up 3 ", "Up 4 "}},
-		{"hosts without labels", []string{"hosts"}, []exchange{{request: "GET /hosts/", answer: `["db1.example.com"]`}, {request: "POST /hosts/statuses", answer: unlabelled}}, []string{"HOST", "STATUS", "db1.example.com.", "Up 3 minutes"}},
+		{"hosts", []string{"hosts"}, []exchange{{request: "GET /hosts/", answer: `["db1.example.com","web-frontend-17.lon3.example.com"]`}, {request: "POST /hosts/statuses", answer: hosts}, {request: "GET /v1/doubts", answer: doubts}}, []string{"HOST", "IN DOUBT", "3 hours", "db1.examp", "web-front", "Up 3 ", "Up 4 "}},
+		{"hosts without labels", []string{"hosts"}, []exchange{{request: "GET /hosts/", answer: `["db1.example.com"]`}, {request: "POST /hosts/statuses", answer: unlabelled}, {request: "GET /v1/doubts", answer: "404 "}}, []string{"HOST", "STATUS", "db1.example.com.", "Up 3 minutes"}},
 		{"jobs", []string{"jobs"}, []exchange{{request: "GET /jobs", answer: oneJob}, {request: "POST /jobs/statuses", answer: tasks}}, []string{"JOB ID", "testjob:1:4f7125b", "HOSTS", "1"}},
 		{"status", []string{"status", "-j", "testjob"}, []exchange{{request: "GET /jobs?q=testjob", answer: oneJob}, {request: "POST /jobs/statuses", answer: tasks}}, []string{"JOB ID", "HOST", "STATE", "testjob:1:4f7125", "db1.examp", "web-front", "RUNNING", "PULLING"}},
 		{"status of whole ids", []string{"status", "-f", "-j", "testjob"}, []exchange{{request: "GET /jobs?q=testjob", answer: oneJob}, {request: "POST /jobs/statuses", answer: tasks}}, []string{"JOB ID", "HOST", "STATE", "testjob:1:4f7125", "db1.examp", "web-front", "RUNNING", "PULLING"}},
@@ -88,7 +89,7 @@ func TestHostsGivesUpColumnsBeforeItCutsNames(t *testing.T) {
 	k := &call{session: newSession(Options{ResolvConf: "/nonexistent"})}
 	var info host.Info
 	info.CPUs, info.MemoryTotalBytes, info.OSName, info.OSVersion = 4, 1<<34, new("Linux"), new("6.1.0-28-amd64")
-	table, err := k.hostsTable([]string{"db1.example.com"}, map[string]host.Status{"db1.example.com": {Status: host.Up, HostInfo: &info}})
+	table, err := k.hostsTable([]string{"db1.example.com"}, map[string]host.Status{"db1.example.com": {Status: host.Up, HostInfo: &info}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

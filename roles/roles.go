@@ -47,6 +47,11 @@ func Main(args []string) int {
 			}
 		}
 	}
+	return clientMain(words)
+}
+
+// clientMain runs a command of the client and returns the exit status.
+func clientMain(words []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough is no failure

@@ -42,6 +42,9 @@ func storeMain(words []string, out, complaints io.Writer) int {
 		fmt.Fprint(out, storeHelp())
 		return 0
 	}
+	if words[0] == "diff" {
+		return clientMain(append([]string{"store"}, words...)) // it asks a master
+	}
 	for _, c := range storeCommands {
 		if c.name == words[0] {
 			return c.main(words[1:], out, complaints)
@@ -57,6 +60,7 @@ func storeHelp() string {
 	for _, c := range storeCommands {
 		fmt.Fprintf(&b, "  %-20s  %s\n", c.name, c.summary)
 	}
+	fmt.Fprintf(&b, "  %-20s  %s\n", "diff", "show what a host holds on to beside what is stored for it; asks a master")
 	b.WriteString("\nhelios store COMMAND --help shows the options.\n")
 	return b.String()
 }

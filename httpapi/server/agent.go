@@ -18,6 +18,8 @@ type AgentOptions struct {
 	Addr, AdminAddr string
 	// Tasks are what the agent believes it is told to do; the answer is not changed.
 	Tasks func() map[job.ID]job.Task
+	// Wishes are how sure it is of that.
+	Wishes func() httpapi.AgentWishes
 	// Statuses are what it recorded of its tasks.
 	Statuses func() (map[job.ID]job.TaskStatus, error)
 	// Health tells what is well, and what is not, by the name of the check.
@@ -36,6 +38,10 @@ func NewAgent(opts AgentOptions) (*Server, error) {
 		httpapi.PathAgentTasks: func(c echo.Context) error {
 			tasks := opts.Tasks()
 			return answer(c, document.Map(&tasks, job.IDKeys, (*job.Task).JSON))
+		},
+		httpapi.PathAgentWishes: func(c echo.Context) error {
+			wishes := opts.Wishes()
+			return answer(c, wishes.JSON())
 		},
 		httpapi.PathAgentStatuses: func(c echo.Context) error {
 			statuses, err := opts.Statuses()

@@ -42,6 +42,9 @@ func (m *master) newAPI() *echo.Echo {
 		{http.MethodDelete, deploymentPath, m.undeploy},
 		{http.MethodGet, httpapi.PathMasters, m.listMasters},
 		{http.MethodGet, httpapi.PathVersionCheck, m.readVersionCheck},
+		{http.MethodGet, httpapi.PathDoubts, m.listDoubts},
+		{http.MethodGet, "/v1" + hostPath + "/wishes", m.readWishes},
+		{http.MethodPost, "/v1" + hostPath + "/accept", m.acceptWishes},
 	} {
 		e.Add(r.method, r.path, produces(typeJSON, r.endpoint))
 		if r.method == http.MethodGet {

@@ -183,7 +183,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	}
 	a.server, err = server.NewAgent(server.AgentOptions{
 		Addr: a.opts.Addr, AdminAddr: a.opts.AdminAddr,
-		Tasks: a.reconciler.tasks, Statuses: a.statuses.all, Health: a.health, Logger: a.log,
+		Tasks: a.reconciler.tasks, Wishes: a.reconciler.describe, Statuses: a.statuses.all, Health: a.health, Logger: a.log,
 	})
 	if err != nil {
 		a.store.Close()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/helios-go/helios/httpapi"
 	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
@@ -97,6 +98,17 @@ func (r *reconciler) doubt() *host.Doubt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.told.doubt
+}
+
+// describe says what this host follows, and how sure it is.
+func (r *reconciler) describe() httpapi.AgentWishes {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := httpapi.AgentWishes{Known: r.told.known, Doubt: r.told.doubt, Followed: make(map[job.ID]job.Goal)}
+	for id, task := range r.told.tasks {
+		w.Followed[id] = task.Goal
+	}
+	return w
 }
 
 // names are those of the tasks that are known here, also by a reading that was not judged yet.
