@@ -225,6 +225,17 @@ func twoAgentsOneName(t *testing.T, h *hostCase) {
 	h.start()
 	id := h.create(job.Job{Image: &h.image})
 	container := *h.run(id).ContainerID
+	conn := h.tree()
+	defer conn.Close()
+	written := func() int64 { // when the status last was
+		t.Helper()
+		_, stat, err := conn.Exists("/status/hosts/" + h.docker.Host + "/jobs/" + id.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stat.Mzxid
+	}
+	before := written()
 	second := startAgent(h.cluster, h.docker, nil, "--id", unique("second"))
 	second.said(`another agent \(id-[^)]*\) holds the host name`)
 	other := h.create(job.Job{Image: &h.image})
@@ -241,6 +252,9 @@ func twoAgentsOneName(t *testing.T, h *hostCase) {
 	}
 	if err := goesOn(); err != nil {
 		t.Error(err)
+	}
+	if after := written(); after != before {
+		t.Errorf("the status was written at %d, again at %d", before, after)
 	}
 	h.await(h.docker.Host, host.Up)
 	if list := h.docker.Containers(); len(list) != 2 {

@@ -3,6 +3,7 @@ package roles_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,16 @@ func (h *hostCase) silent() (a *agent, id job.ID, container string) {
 	a, id, container = h.busy()
 	a.stop()
 	h.await(h.docker.Host, host.Down)
+	h.listed(`Down \d+ (second|minute)s?`)
 	return a, id, container
+}
+
+// listed wants the host to be listed as up or down, and since when as far as that is known.
+func (h *hostCase) listed(state string) {
+	h.t.Helper()
+	if text := h.must("hosts", "-f", h.docker.Host); !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(h.docker.Host) + ` +` + state + ` `).MatchString(text) {
+		h.t.Errorf("listed as %s", text)
+	}
 }
 
 // busy gives the host an agent and a task in a container that runs.
@@ -118,6 +128,7 @@ func takesOver(t *testing.T, h *hostCase) {
 	storetest.Eventually(t, 40*time.Second, func() error {
 		return errors.Join(h.labelled("2", "two"), h.runs(id, h.docker.Host, container))
 	})
+	h.listed(`Up \d+ seconds?`)
 	holds(t, 3*time.Second, func() error { return errors.Join(h.runs(id, h.docker.Host, container), h.alone(id, container)) })
 }
 
@@ -155,9 +166,7 @@ func registeredByHand(t *testing.T, h *hostCase) {
 	agentID := unique("id")
 	h.register(agentID)
 	h.await(h.docker.Host, host.Down)
-	if text := h.must("hosts", "-f", h.docker.Host); !strings.Contains(text, " Down ") {
-		t.Errorf("listed as %s", text)
-	}
+	h.listed("Down") // since it never was up
 	id := h.create(job.Job{Image: &h.image, Command: idle})
 	h.deploy(id, h.docker.Host)
 	h.register(agentID) // again, which is no conflict (zookeeper Q12)

@@ -3,9 +3,14 @@ package roles_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
@@ -152,4 +157,51 @@ func fromAfterTheHost(t *testing.T, r *restored) {
 		return r.alone(id, container)
 	})
 	r.awaitAll(other)
+}
+
+// TestDeletedConfiguration takes all that was wished out of a cluster with an id, and the id with it: that says nothing
+// about the tasks.
+func TestDeletedConfiguration(t *testing.T) {
+	t.Parallel()
+	t.Run("AGT-084 container goes on running when all of /config is deleted", func(t *testing.T) {
+		zookeeper := storetest.StartEnsemble(t, 1).Servers()
+		r := helios(t, nil, "store", "init", "--zk", zookeeper)
+		_, clusterID, ok := strings.Cut(strings.TrimSpace(r.out), "cluster id is: ")
+		if r.exit != 0 || !ok {
+			t.Fatalf("store init: %s", r)
+		}
+		h := &hostCase{docker: dockertest.New(t)}
+		h.cluster, _ = startMaster(t, zookeeper, "--zk-cluster-id", clusterID)
+		h.image = *shell(t, h.docker)
+		a := startAgent(h.cluster, h.docker, nil, "--zk-cluster-id", clusterID)
+		h.await(h.docker.Host, host.Up)
+		id := h.create(job.Job{Image: &h.image, Command: idle})
+		container := *h.run(id).ContainerID
+
+		conn := h.tree()
+		defer conn.Close()
+		deleteBelow(t, conn, "/config")
+		holds(t, 5*time.Second, func() error { return h.alone(id, container) })
+		a.stop()
+		a.restart() // nor does it say anything to an agent that only now begins
+		holds(t, 5*time.Second, func() error { return h.alone(id, container) })
+	})
+}
+
+// deleteBelow deletes a node and all below it, while others may write there.
+func deleteBelow(t testing.TB, conn *zk.Conn, path string) {
+	t.Helper()
+	storetest.Eventually(t, inTime, func() error {
+		tree := storetest.ReadTree(t, conn, "")
+		paths := slices.Sorted(maps.Keys(tree))
+		for _, at := range slices.Backward(paths) {
+			if at != path && !strings.HasPrefix(at, path+"/") {
+				continue
+			}
+			if err := conn.Delete(at, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
+				return fmt.Errorf("delete %s: %w", at, err)
+			}
+		}
+		return nil
+	})
 }
