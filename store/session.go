@@ -225,6 +225,9 @@ func (s *session) noticed(event zk.Event) {
 	case zk.StateDisconnected:
 		s.known.disconnected()
 		s.settling = nil
+		if s.granting != nil {
+			s.granting.Stop()
+		}
 		if s.link.up {
 			s.change(false)
 			if s.closed {

@@ -7,8 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/helios-go/helios/store/zkserver"
 
 	"github.com/go-zookeeper/zk"
 
@@ -162,5 +167,122 @@ func TestRequestThatWasGivenUpIsNotCarriedOutByALaterConnection(t *testing.T) {
 		if exists, err := other.session.exists(t.Context(), path); exists || err != nil {
 			t.Errorf("%s exists: %v, %v", path, exists, err)
 		}
+	}
+}
+
+func TestStoreThatHasNotComeAsFarIsReachedOnceTheSessionIsOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, old func() *links) {
+		fresh, err := zkserver.New(zkserver.Options{})
+		must(t, err)
+		background(t, fresh.Run)
+		wiped := false
+		l := old()
+		before := l.server
+		l.server = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if wiped {
+				return fresh.Dial(network, address, time.Second)
+			}
+			return before(ctx, network, address)
+		}
+		s := open(t, Options{Servers: "server:1", Dial: l.dial, SessionTimeout: 10 * time.Second})
+		deployed(t, s, sample("web"))
+		events := watchNode(t, s, configHosts)
+		wiped = true
+		l.cut(false)
+		time.Sleep(8 * time.Second)
+		if s.Connected() {
+			t.Error("connected to a store that has not come as far, as if the session could go on")
+		}
+		time.Sleep(8 * time.Second)
+		if !s.Connected() {
+			t.Error("not connected")
+		}
+		<-events
+		must(t, s.RegisterHost(t.Context(), "h2", "id2"))
+	})
+}
+
+func TestRequestThatIsNeverAnsweredEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T, dial func() *links) {
+		for _, c := range []struct {
+			opts Options
+			want time.Duration
+		}{
+			{Options{SessionTimeout: 20 * time.Second}, 20 * time.Second},
+			{Options{SessionTimeout: 20 * time.Second, FailFast: 2 * time.Second}, 2 * time.Second},
+		} {
+			l := &tap{server: dial().dial}
+			c.opts.Servers, c.opts.Dial = "server:1", l.dial
+			s := open(t, c.opts)
+			_, err := s.Hosts(t.Context())
+			must(t, err)
+			l.tamper(func(_ int, operation int32, frame []byte) ([]byte, error) {
+				if operation == codeGetChildren {
+					return nil, nil // pings go on
+				}
+				return frame, nil
+			}, nil)
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			_, err = s.Hosts(ctx)
+			cancel()
+			if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took != c.want {
+				t.Errorf("%v after %v", err, took)
+			}
+		}
+	})
+}
+
+func TestStalledConnectionIsGivenUpWithinTheSessionTimeOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, dial func() *links) {
+		l := &tap{server: dial().dial}
+		s := open(t, Options{Servers: "server:1", Dial: l.dial, SessionTimeout: 12 * time.Second})
+		_, err := s.Hosts(t.Context())
+		must(t, err)
+		l.tamper(func(int, int32, []byte) ([]byte, error) { return nil, nil }, nil)
+		time.Sleep(12 * time.Second)
+		if s.Connected() {
+			t.Error("still connected")
+		}
+	})
+}
+
+func TestClosingWhileRequestsComeInAndTheConnectionFailsEnds(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		l := new(tap)
+		s, err := Open(Options{Servers: storetest.Start(t), Dial: l.dial})
+		must(t, err)
+		_, err = s.Hosts(t.Context())
+		must(t, err)
+		l.tamper(func(_ int, operation int32, frame []byte) ([]byte, error) {
+			if operation == codeGetData {
+				return nil, io.ErrClosedPipe
+			}
+			return frame, nil
+		}, nil)
+		var callers sync.WaitGroup
+		closing := s.session.closing.Done()
+		for range 20 {
+			callers.Go(func() {
+				_, _, _ = call(t.Context(), s.session, func(c *zk.Conn) ([]byte, error) {
+					<-closing
+					time.AfterFunc(0, runtime.Gosched)
+					data, _, err := c.Get("/")
+					return data, err
+				})
+			})
+		}
+		closed := make(chan struct{})
+		go func() {
+			s.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the store does not close")
+		}
+		callers.Wait()
 	}
 }
