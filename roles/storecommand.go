@@ -27,7 +27,7 @@ type storeCommand struct {
 	run           func(ctx context.Context, flags *cli.Context, out io.Writer) error
 }
 
-var storeCommands = []storeCommand{storeInit}
+var storeCommands = []storeCommand{storeInit, storeCheck}
 
 // storeOptionsOfAll are the options that every store command takes.
 var storeOptionsOfAll = []cliui.Option{

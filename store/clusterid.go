@@ -12,8 +12,7 @@ import (
 )
 
 // ErrNoCluster says that the tree is not, or no more, that of the cluster whose id the store was given.
-//
-//lint:ignore ST1005 the original's words
+// Its words are the original's.
 var ErrNoCluster = errors.New("ZooKeeper cluster ID does not exist")
 
 // clusterID guards a session against the tree of another cluster, and against one that was emptied: while the node of
@@ -93,7 +92,7 @@ func inCluster[T any](ctx context.Context, s *session, request func(*zk.Conn) (T
 // identify returns nil if the id exists on a connection.
 func (s *session) identify(ctx context.Context, link <-chan struct{}) error {
 	c := s.cluster
-	exists, known, watched := c.answer(link)
+	exists, known, _ := c.answer(link)
 	if !known {
 		select {
 		case c.turn <- struct{}{}:
@@ -101,6 +100,7 @@ func (s *session) identify(ctx context.Context, link <-chan struct{}) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		var watched bool
 		if exists, known, watched = c.answer(link); !known {
 			var err error
 			if exists, err = s.askCluster(ctx, link, watched); err != nil {

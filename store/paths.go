@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -8,57 +9,78 @@ import (
 	"github.com/helios-go/helios/store/job"
 )
 
-// The node map (zookeeper §2). This file is the only one that spells a path. All nodes are persistent unless marked;
-// "-" is a zero-length node. M is a master, A an agent, O an operator (helios store init): who writes.
-//
-//	/config
-//	  id                                O  -
-//	    <cluster id>                    O  -, the tree is that cluster's
-//	  jobs                              M  a fresh UUID with each job added or removed
-//	    <job>                           M  Job
-//	      creation-<uuid>               M  -, the operation that created the job
-//	      hosts                         M  -
-//	        <host>                      M  -, the job is deployed there
-//	  jobrefs
-//	    <name>:<version>                M  "<job>", makes name and version unique
-//	  hosts
-//	    <host>                          MA -
-//	      id                            MA agent id as text; created last: it means "registered"
-//	      jobs                          MA -
-//	        <job>                       M  Task
-//	          creation-<uuid>           M  -, the operation that deployed the job
-//	      ports                         MA -
-//	        <port>                      M  "<job>", the static port is taken
-//	          hold-<uuid>               M  -, ephemeral, ours: a leftover is about to be deleted
-//	  deployment-groups                 M
-//	/status
-//	  hosts
-//	    <host>                          MA -
-//	      up                            A  -, ephemeral: the agent is alive
-//	      jobs                          MA -
-//	        <job>                       A  TaskStatus
-//	      hostinfo                      A  Info
-//	      agentinfo                     A  AgentInfo
-//	      environment                   A  object of texts
-//	      labels                        A  object of texts
-//	      wishes                        A  Note, ours: how far the agent has seen the store, and what it doubts
-//	      remembered-<job>              A  Task, ours: what the agent holds on to while it is in doubt
-//	      accept                        M  Acceptance, ours: the word that ends the doubt; the agent deletes it
-//	  masters
-//	    <master>                        M  -
-//	      up                            M  -, ephemeral: the master is alive
-//	  deployment-groups                 M
-//	/history
-//	  jobs
-//	    <job>                           MA -
-//	      hosts                         A  -
-//	        <host>                      A  -
-//	          events                    A  -
-//	            <epoch milliseconds>    A  TaskStatus
-//
-// Nodes of our own that 0.9 does not know are marked; they stand where it deletes whatever it finds (zookeeper §2.1).
-// The access lists let an agent create and delete there, not change: what changes is replaced.
-// The hold stands, for a moment, where 0.9 would not delete it, but only below a port node that no task owns.
+// This file is the only one that spells a path.
+
+// NodeKind is one line of the node map: a kind of node, what it holds, who writes it and who reads it.
+type NodeKind struct {
+	Path      string // with <…> for what differs from node to node
+	Holds     string // the document or text; empty for nodes of zero length, in old trees also of no meaning
+	Writes    string // M a master, A an agent, O an operator (helios store init)
+	Reads     string // M, A; empty where only the existence counts, or nothing at all
+	Ephemeral bool
+	Ours      bool // 0.9 does not know it
+	either    bool // some are ephemeral, some are not
+	form      form // of its document; nil takes anything
+}
+
+// NodeMap is the node map (zookeeper §2), in the order of the tree. Nodes of our own stand where 0.9 deletes whatever it
+// finds (§2.1); but for the hold, which stands for a moment where it would not, below a port node that no task owns. The
+// access lists let an agent create and delete its own, not change them: what changes is replaced.
+func NodeMap() []NodeKind { return slices.Clone(nodeMap) }
+
+var nodeMap = []NodeKind{
+	{Path: "/config", Writes: "MO"},
+	{Path: "/config/id", Writes: "O"},
+	{Path: "/config/id/<cluster>", Writes: "O", Reads: "MA"},
+	{Path: "/config/jobs", Holds: "a fresh UUID with each job added or removed", Writes: "M", Reads: "M"},
+	{Path: "/config/jobs/<job>", Holds: "Job", Writes: "M", Reads: "M", form: jobForm},
+	{Path: "/config/jobs/<job>/creation-<uuid>", Writes: "M", Reads: "M"},
+	{Path: "/config/jobs/<job>/hosts", Writes: "M", Reads: "M"},
+	{Path: "/config/jobs/<job>/hosts/<host>", Writes: "M", Reads: "M"},
+	{Path: "/config/jobrefs", Writes: "M"},
+	{Path: "/config/jobrefs/<name:version>", Holds: "full job id", Writes: "M", form: idForm},
+	{Path: "/config/hosts", Writes: "MA", Reads: "MA"},
+	{Path: "/config/hosts/<host>", Writes: "MA", Reads: "M"},
+	{Path: "/config/hosts/<host>/id", Holds: "agent id as text; created last", Writes: "MA", Reads: "MA"},
+	{Path: "/config/hosts/<host>/jobs", Writes: "MA", Reads: "MA"},
+	{Path: "/config/hosts/<host>/jobs/<job>", Holds: "Task", Writes: "M", Reads: "MA", form: taskForm},
+	{Path: "/config/hosts/<host>/jobs/<job>/creation-<uuid>", Writes: "M", Reads: "M"},
+	{Path: "/config/hosts/<host>/ports", Writes: "MA", Reads: "M"},
+	{Path: "/config/hosts/<host>/ports/<port>", Holds: "full job id", Writes: "M", Reads: "M", form: idForm},
+	{Path: "/config/hosts/<host>/ports/<port>/hold-<uuid>", Writes: "M", Ephemeral: true, Ours: true},
+	{Path: "/config/deployment-groups", Writes: "M", Reads: "M"},
+	{Path: "/config/deployment-groups/<group>", Holds: "DeploymentGroup", Writes: "M", Reads: "M", form: groupForm},
+	{Path: "/status", Writes: "M"},
+	{Path: "/status/hosts", Writes: "MA"},
+	{Path: "/status/hosts/<host>", Writes: "MA"},
+	{Path: "/status/hosts/<host>/up", Writes: "A", Reads: "M", Ephemeral: true},
+	{Path: "/status/hosts/<host>/jobs", Writes: "MA", Reads: "MA"},
+	{Path: "/status/hosts/<host>/jobs/<job>", Holds: "TaskStatus", Writes: "A", Reads: "MA", form: statusForm},
+	{Path: "/status/hosts/<host>/hostinfo", Holds: "HostInfo", Writes: "A", Reads: "MA", form: hostInfoForm},
+	{Path: "/status/hosts/<host>/agentinfo", Holds: "AgentInfo", Writes: "A", Reads: "M", form: agentInfoForm},
+	{Path: "/status/hosts/<host>/environment", Holds: "object of texts", Writes: "A", Reads: "M", form: textsForm},
+	{Path: "/status/hosts/<host>/labels", Holds: "object of texts", Writes: "A", Reads: "M", form: textsForm},
+	{Path: "/status/hosts/<host>/wishes", Holds: "Note: what the agent has seen, and doubts", Writes: "A", Reads: "MA", Ours: true, form: noteForm},
+	{Path: "/status/hosts/<host>/remembered-<job>", Holds: "Task that it holds on to in doubt", Writes: "A", Reads: "MA", Ours: true, form: rememberedForm},
+	{Path: "/status/hosts/<host>/accept", Holds: "Acceptance: a word that ends the doubt", Writes: "M", Reads: "A", Ours: true, either: true, form: acceptanceForm},
+	{Path: "/status/masters", Writes: "M", Reads: "M"},
+	{Path: "/status/masters/<master>", Writes: "M", Reads: "M"},
+	{Path: "/status/masters/<master>/up", Writes: "M", Reads: "M", Ephemeral: true},
+	{Path: "/status/deployment-groups", Writes: "M"},
+	{Path: "/status/deployment-groups/<group>", Holds: "DeploymentGroupStatus, or nothing", Writes: "M", Reads: "M", form: groupStatusForm},
+	{Path: "/status/deployment-groups/<group>/hosts", Holds: "list of host names", Writes: "M", Reads: "M", form: hostListForm},
+	{Path: "/status/deployment-groups/<group>/removed", Holds: "list of host names", Writes: "M", Reads: "M", form: hostListForm},
+	{Path: "/status/deployment-group-tasks", Writes: "M", Reads: "M"},
+	{Path: "/status/deployment-group-tasks/<group>", Holds: "DeploymentGroupTasks", Writes: "M", Reads: "M", form: groupTasksForm},
+	{Path: "/history", Writes: "M"},
+	{Path: "/history/jobs", Writes: "M"},
+	{Path: "/history/jobs/<job>", Writes: "MA"},
+	{Path: "/history/jobs/<job>/hosts", Writes: "A", Reads: "M"},
+	{Path: "/history/jobs/<job>/hosts/<host>", Writes: "A"},
+	{Path: "/history/jobs/<job>/hosts/<host>/events", Writes: "A", Reads: "MA"},
+	{Path: "/history/jobs/<job>/hosts/<host>/events/<ms>", Holds: "TaskStatus", Writes: "A", Reads: "M", form: statusForm},
+}
+
 const (
 	configIDs     = "/config/id"
 	configJobs    = "/config/jobs"
@@ -68,6 +90,7 @@ const (
 	statusHosts   = "/status/hosts"
 	statusMasters = "/status/masters"
 	statusGroups  = "/status/deployment-groups"
+	groupTasks    = "/status/deployment-group-tasks"
 	historyJobs   = "/history/jobs"
 
 	creationPrefix   = "creation-"
@@ -124,6 +147,9 @@ func statusHostRemembered(host, job string) string {
 
 func statusMaster(name string) string   { return statusMasters + "/" + name }
 func statusMasterUp(name string) string { return statusMaster(name) + "/up" }
+
+func statusGroup(name string) string      { return statusGroups + "/" + name }
+func statusGroupHosts(name string) string { return statusGroup(name) + "/hosts" }
 
 func historyJob(id job.ID) string                  { return historyJobs + "/" + id.String() }
 func historyJobHosts(id job.ID) string             { return historyJob(id) + "/hosts" }

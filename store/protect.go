@@ -32,12 +32,8 @@ func (s *Store) protectRoot(ctx context.Context) (done bool) {
 // protect gives a node the access list of its path if it has another one, and returns the one it had.
 func (s *session) protect(ctx context.Context, path string) (was []zk.ACL, changed bool, err error) {
 	at := cmp.Or(path, "/")
-	was, _, err = call(ctx, s, func(c *zk.Conn) ([]zk.ACL, error) {
-		acl, _, err := c.GetACL(cmp.Or(s.chroot+path, "/"))
-		return acl, err
-	})
-	if err != nil {
-		return nil, false, named("read access list of", at, err)
+	if was, err = s.getACL(ctx, path); err != nil {
+		return nil, false, err
 	}
 	wanted := s.acl(path)
 	if sameACL(was, wanted) {
