@@ -112,6 +112,12 @@ func (s *Store) planDeregistration(ctx context.Context, name string) (*txn, erro
 		t.delete(link, anyVersion)
 	}
 	t.deleteTree(status)
+	if len(status) == 0 { // should an agent register the host at this moment, all is read again
+		if err := s.session.ensure(ctx, statusHosts); err != nil {
+			return nil, err
+		}
+		t.absent(statusHost(name))
+	}
 	t.deleteTree(config)
 	if s.session.fits(&t) {
 		return &t, nil

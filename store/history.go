@@ -18,56 +18,59 @@ import (
 const maxEvents = 30
 
 // AppendHistory writes an event of a task and deletes the oldest beyond thirty (zookeeper §10.4). An event that is there
-// already is not written twice; another one of the same millisecond moves this one to the next free one (Q7). Failing
-// to delete is no error: the next event tries again. It returns ErrName for a host or job that cannot be named.
+// already is not written twice; another one of the same millisecond moves this one to the next free one (Q7), and one that
+// is older than thirty others comes after them: its milliseconds may be free only because they were deleted. Failing to
+// delete is no error: the next event tries again. It returns ErrName for a host or job that cannot be named.
 func (s *Store) AppendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) error {
 	id := status.Job.ID
 	if !legalName(hostName) || !legalName(id.String()) {
 		return named("write history of job "+id.String()+" on", hostName, ErrName)
 	}
-	if err := s.appendHistory(ctx, hostName, at, status); err != nil {
+	times, err := s.appendHistory(ctx, hostName, at, status)
+	if err != nil {
 		return named("write history of job "+id.String()+" on", hostName, err)
 	}
-	if err := s.trimHistory(ctx, id, hostName); err != nil {
-		s.log.Warn().Err(err).Str("job", id.String()).Str("host", hostName).Msg("old history is left for later")
+	for _, old := range times[:max(0, len(times)-maxEvents)] {
+		if err := s.session.remove(ctx, historyEvent(id, hostName, old)); err != nil {
+			s.log.Warn().Err(err).Str("job", id.String()).Str("host", hostName).Msg("old history is left for later")
+			break
+		}
 	}
 	return nil
 }
 
-func (s *Store) appendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) error {
+// appendHistory writes the event and returns the times of all that there are then.
+func (s *Store) appendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) ([]int64, error) {
 	id, data := status.Job.ID, document.Canonical(status.JSON())
-	if err := s.session.ensure(ctx, historyEvents(id, hostName)); err != nil {
-		return err
-	}
 	for {
-		err := s.session.create(ctx, historyEvent(id, hostName, at), data, 0)
-		if !errors.Is(err, zk.ErrNodeExists) {
-			return err
+		list, err := s.session.children(ctx, historyEvents(id, hostName))
+		if errors.Is(err, zk.ErrNoNode) {
+			err = s.session.ensure(ctx, historyEvents(id, hostName))
 		}
-		there, err := s.session.get(ctx, historyEvent(id, hostName, at))
-		if err == nil && bytes.Equal(there.data, data) {
-			return nil
+		if err != nil {
+			return nil, err
 		}
-		if err != nil && !errors.Is(err, zk.ErrNoNode) {
-			return err
+		times := eventTimes(list.names)
+		first, _ := slices.BinarySearch(times, at)
+		older := first == 0 && len(times) >= maxEvents // it would be the next to be deleted
+		for _, later := range times[first:] {
+			if later > at && !older {
+				break
+			}
+			there, err := s.session.get(ctx, historyEvent(id, hostName, later))
+			if err != nil && !errors.Is(err, zk.ErrNoNode) {
+				return nil, err
+			}
+			if err == nil && bytes.Equal(there.data, data) {
+				return times, nil
+			}
+			at = later + 1
 		}
-		at++
+		err = s.session.create(ctx, historyEvent(id, hostName, at), data, 0)
+		if !errors.Is(err, zk.ErrNodeExists) { // be it by ourselves, unheard
+			return append(times, at), err
+		}
 	}
-}
-
-func (s *Store) trimHistory(ctx context.Context, id job.ID, hostName string) error {
-	events, err := s.session.children(ctx, historyEvents(id, hostName))
-	if err != nil {
-		return err
-	}
-	times := eventTimes(events.names)
-	for len(times) > maxEvents {
-		if err := s.session.remove(ctx, historyEvent(id, hostName, times[0])); err != nil {
-			return err
-		}
-		times = times[1:]
-	}
-	return nil
 }
 
 // eventTimes are the times that event nodes are named by, ascending. A node that is named otherwise is not ours.

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	interleavings = flag.Int("interleavings", 0, "how many schedules of several masters are tried; as many as eight seconds suffice for by default")
+	interleavings = flag.Int("interleavings", 0, "how many schedules of several masters are tried; as many as six seconds suffice for by default")
 	firstSeed     = flag.Uint64("seed", 0, "the first of their seeds; any by default")
 )
 
@@ -35,6 +35,12 @@ func TestMastersAtOnceMendWhatAnOldMasterLeft(t *testing.T) {
 }
 
 func explore(t *testing.T, leftovers bool) {
+	schedules(t, func(p *play) { p.run(leftovers) })
+}
+
+// schedules plays as often as is wished, each time by another seed.
+func schedules(t *testing.T, run func(p *play)) {
+	t.Helper()
 	seed := *firstSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -42,10 +48,10 @@ func explore(t *testing.T, leftovers bool) {
 	t.Logf("-seed %d", seed)
 	var sum tally
 	begin := time.Now()
-	for i := 0; i < *interleavings || *interleavings == 0 && time.Since(begin) < 8*time.Second; i++ {
+	for i := 0; i < *interleavings || *interleavings == 0 && time.Since(begin) < 6*time.Second; i++ {
 		inBubble(t, func(t *testing.T, dial func() *links) {
 			p := &play{t: t, random: rand.New(rand.NewPCG(seed+uint64(i), 0)), dial: dial}
-			p.run(leftovers)
+			run(p)
 			sum.add(p)
 			if t.Failed() {
 				t.Logf("-interleavings 1 -seed %d\n%s", seed+uint64(i), strings.Join(p.log, "\n"))
@@ -171,6 +177,15 @@ func (p *play) run(leftovers bool) {
 		}
 	}
 	after := ledgerOf(p.observe()).tidied()
+	all := p.over()
+	p.say("after: %s", after)
+	if !t.Failed() && !explain(all, before, after) {
+		t.Error("no order of the operations explains what they said and did")
+	}
+}
+
+// over ends the play. It returns all that was done, by its begin.
+func (p *play) over() []*operation {
 	var all []*operation
 	for _, a := range p.actors {
 		close(a.begin)
@@ -183,10 +198,7 @@ func (p *play) run(leftovers bool) {
 	for _, o := range all {
 		p.say("%s", o)
 	}
-	p.say("after: %s", after)
-	if !t.Failed() && !explain(all, before, after) {
-		t.Error("no order of the operations explains what they said and did")
-	}
+	return all
 }
 
 func (p *play) observe() storetest.Tree {
@@ -255,6 +267,11 @@ func (p *play) enter(a *actor) {
 		o.kind = kinds[p.random.IntN(len(kinds))]
 		a.to = append(a.to, o)
 	}
+	p.act(a)
+}
+
+// act lets an actor do what it has to.
+func (p *play) act(a *actor) {
 	a.begin = make(chan struct{})
 	p.actors = append(p.actors, a)
 	go func() {
@@ -302,7 +319,10 @@ func (a *actor) perform(ctx context.Context, o *operation, registration **Regist
 	case reports:
 		o.answer = s.PutTaskStatus(ctx, o.host, id.String(), []byte("{}"))
 	case remembers:
-		o.answer = s.AppendHistory(ctx, o.host, 1, job.TaskStatus{Job: o.job, Goal: o.goal, State: job.Running})
+		status := job.TaskStatus{Job: o.job, Goal: o.goal, State: job.Running, ContainerID: new(fmt.Sprint(o.event))}
+		o.answer = s.AppendHistory(ctx, o.host, o.at, status)
+	case recalls:
+		o.history, o.answer = s.History(ctx, id)
 	}
 }
 

@@ -29,7 +29,8 @@ const (
 	joins       kind = "join" // an agent registers itself
 	reports     kind = "report"
 	remembers   kind = "write history"
-	looks       kind = "look" // for a deployment
+	looks       kind = "look"   // for a deployment
+	recalls     kind = "recall" // a job's history
 )
 
 // operation is one of them, and what came of it.
@@ -40,11 +41,14 @@ type operation struct {
 	id    string // of an agent
 	goal  job.Goal
 	known bool // the agent was registered before
+	event int  // which one is written
+	at    int64
 
 	begin, end int // steps
 	answer     error
 	found      job.Goal // what the operation said of the deployment
-	losses     int      // of connections meanwhile
+	history    []job.TaskStatusEvent
+	losses     int // of connections meanwhile
 }
 
 func (o *operation) String() string {
