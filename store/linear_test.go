@@ -150,10 +150,10 @@ func gaveUp(err error) bool { return errors.Is(err, errRaces) || raced(err) }
 
 // unclear says that an operation may or may not have done its work.
 func (o *operation) unclear() bool {
-	if o.kind == joins && errors.Is(o.answer, host.ErrNotFound) {
-		return true // it was, or is, no more registered
+	if o.kind == joins { // an agent tries again, whatever it was but these
+		return o.answer != nil && !errors.Is(o.answer, ErrDeregistered) && !errors.Is(o.answer, host.ErrConflict)
 	}
-	return errors.Is(o.answer, ErrUnavailable) || errors.Is(o.answer, errOvertaken) || gaveUp(o.answer) && (o.losses > 0 || o.kind == joins)
+	return errors.Is(o.answer, ErrUnavailable) || errors.Is(o.answer, errOvertaken) || gaveUp(o.answer) && o.losses > 0
 }
 
 func (w ledger) hosts() []string {
