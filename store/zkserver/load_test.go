@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,8 +108,8 @@ func (d *drone) flush() error {
 // receive reads what has arrived and returns the number of answers in it. An answer with an error ends the run.
 func (d *drone) receive() (answers int, err error) {
 	have := len(d.in)
-	d.in = append(d.in, make([]byte, 64<<10)...)
-	n, err := unix.Read(int(d.file.Fd()), d.in[have:])
+	d.in = slices.Grow(d.in, 64<<10)
+	n, err := unix.Read(int(d.file.Fd()), d.in[have:have+64<<10])
 	d.in = d.in[:have+max(n, 0)]
 	if n == 0 && err == nil {
 		err = io.ErrUnexpectedEOF
