@@ -60,7 +60,7 @@ var nodeMap = []NodeKind{
 	{Path: "/status/hosts/<host>/agentinfo", Holds: "AgentInfo", Writes: "A", Reads: "M", form: agentInfoForm},
 	{Path: "/status/hosts/<host>/environment", Holds: "object of texts", Writes: "A", Reads: "M", form: textsForm},
 	{Path: "/status/hosts/<host>/labels", Holds: "object of texts", Writes: "A", Reads: "M", form: textsForm},
-	{Path: "/status/hosts/<host>/wishes", Holds: "Note: what the agent has seen, and doubts", Writes: "A", Reads: "MA", Ours: true, form: noteForm},
+	{Path: "/status/hosts/<host>/wishes", Holds: "Note: what it has seen, and doubts", Writes: "A", Reads: "MA", Ours: true, form: noteForm},
 	{Path: "/status/hosts/<host>/remembered-<job>", Holds: "Task that it holds on to in doubt", Writes: "A", Reads: "MA", Ours: true, form: rememberedForm},
 	{Path: "/status/hosts/<host>/accept", Holds: "Acceptance: a word that ends the doubt", Writes: "M", Reads: "A", Ours: true, either: true, form: acceptanceForm},
 	{Path: "/status/masters", Writes: "M", Reads: "M"},
