@@ -195,7 +195,7 @@ func TestStoreThatHasNotComeAsFarIsReachedOnceTheSessionIsOver(t *testing.T) {
 		}
 		time.Sleep(8 * time.Second)
 		if !s.Connected() {
-			t.Error("not connected")
+			t.Fatal("not connected")
 		}
 		<-events
 		must(t, s.RegisterHost(t.Context(), "h2", "id2"))
