@@ -128,6 +128,10 @@ func agentRestarts(t *testing.T, end func(c *cluster, a *agent)) {
 		another(t)
 	})
 	step("AGT-022, AGT-024, SYS-106, SYS-107 task undeployed while the agent was away is gone after its start", func(t *testing.T) {
+		c.awaitState(id, docker.Host, job.Running)
+		if !c.statusNode(docker.Host, id) {
+			t.Error("there is no status node")
+		}
 		stop()
 		c.undeploy(id, docker.Host)
 		if d, err := c.Deployment(t.Context(), docker.Host, id); !errors.Is(err, job.ErrNotDeployed) {

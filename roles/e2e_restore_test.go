@@ -92,7 +92,10 @@ func fromBeforeTheHosts(t *testing.T, r *restored) {
 			return nil
 		})
 	}
+	agents[0].stop() // one learns of it only when it begins
 	r.restore(backup)
+	r.awaitAll(agents[1:])
+	agents[0].restart()
 	r.awaitAll(agents)
 	holds(t, 5*time.Second, func() error { return r.alone(id, container) })
 }

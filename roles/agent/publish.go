@@ -122,6 +122,7 @@ func (p *publisher) publishFacts(ctx context.Context) error {
 	due := time.NewTimer(0) // when the next report is to be made
 	defer due.Stop()
 	var last *facts
+	said := false
 	for {
 		var err error
 		select {
@@ -139,9 +140,12 @@ func (p *publisher) publishFacts(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			p.log.Warn().Err(err).Msg("host information cannot be published")
 			due.Reset(time.Second)
+			if !said {
+				p.log.Warn().Err(err).Msg("host information cannot be published: it waits")
+			}
 		}
+		said = err != nil
 	}
 }
 
