@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -174,21 +175,12 @@ func (s *Store) createHost(ctx context.Context, name, id string) error {
 			return err
 		}
 	}
-	hosts, err := s.session.stat(ctx, configHosts)
+	p, err := s.planHost(ctx, name)
 	if err != nil {
 		return err
 	}
-	t, before, err := s.planHost(ctx, name)
-	if err != nil {
-		return err
-	}
-	t.create(configHostID(name), []byte(id))
-	// With its first child, its id, the host's node changes, and with the host's node the list of hosts.
-	witness := configHost(name)
-	if before == nil {
-		witness, before = configHosts, hosts
-	}
-	overtaken, err := s.session.attempt(ctx, t, witness, before)
+	p.create(configHostID(name), []byte(id))
+	overtaken, err := s.session.attempt(ctx, &p.txn, p.witness, p.before)
 	if overtaken {
 		return s.holdsID(ctx, name, id)
 	}
@@ -197,32 +189,54 @@ func (s *Store) createHost(ctx context.Context, name, id string) error {
 
 // ensureHost repairs a registered host's nodes.
 func (s *Store) ensureHost(ctx context.Context, name string) error {
-	t, _, err := s.planHost(ctx, name)
-	if err != nil || !t.creates() {
-		return err
-	}
-	t.check(configHostID(name), anyVersion)
-	_, err = s.session.commit(ctx, t)
-	return err
-}
-
-// planHost makes what is missing of a host's nodes beside the id, while those that are there stay. before is the host's
-// own node.
-func (s *Store) planHost(ctx context.Context, name string) (t *txn, before *zk.Stat, err error) {
-	paths := hostPaths(name)
-	stats, err := s.session.stats(ctx, paths...)
-	if err != nil {
-		return nil, nil, err
-	}
-	t = new(txn)
-	for i, path := range paths {
-		if stats[i] == nil {
-			t.create(path, nil)
-		} else {
-			t.check(path, anyVersion)
+	for range maxRaces {
+		p, err := s.planHost(ctx, name)
+		if err != nil || !p.creates() {
+			return err
+		}
+		p.check(configHostID(name), anyVersion)
+		overtaken, err := s.session.attempt(ctx, &p.txn, p.witness, p.before)
+		if !overtaken {
+			return err
+		}
+		id, err := s.session.stat(ctx, configHostID(name))
+		if err != nil {
+			return err
+		}
+		if id == nil || p.id == nil || id.Czxid != p.id.Czxid {
+			return errOvertaken
 		}
 	}
-	return t, stats[0], nil
+	return errRaces
+}
+
+// hostPlan makes what is missing of a host's nodes beside the id, while those that are there stay.
+type hostPlan struct {
+	txn
+	id      *zk.Stat // as it was read
+	witness string   // the directory that the first new node comes into
+	before  *zk.Stat // of the witness
+}
+
+func (s *Store) planHost(ctx context.Context, name string) (*hostPlan, error) {
+	paths := append(hostPaths(name), configHostID(name), configHosts, statusHosts)
+	stats, err := s.session.stats(ctx, paths...)
+	if err != nil {
+		return nil, err
+	}
+	p := &hostPlan{id: stats[len(stats)-3], witness: configHost(name)}
+	for i, path := range hostPaths(name) {
+		if stats[i] != nil {
+			p.check(path, anyVersion)
+			continue
+		}
+		if !p.creates() {
+			p.witness = parentOf(path)
+		}
+		p.create(path, nil)
+	}
+	p.before = stats[slices.Index(paths, p.witness)]
+	return p, nil
 }
 
 // takeOver replaces the id of a host and all that its former agent reported, at once.

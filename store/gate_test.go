@@ -21,6 +21,7 @@ type gate struct {
 	open   bool      // nothing is held back
 	losses int       // requests whose answer was lost, carried out or not
 	down   time.Time // until then there are no connections
+	onWay  func()    // delivers a request that is late
 }
 
 // fate is what becomes of a request.
@@ -30,6 +31,7 @@ const (
 	answered   fate = iota
 	neverSent       // the connection is lost before the server has it
 	unanswered      // the connection is lost before the client has the answer
+	late            // the connection is lost for the client, and the server gets the request some time after
 )
 
 type gatedConn struct {
@@ -39,6 +41,7 @@ type gatedConn struct {
 	held    [][]byte // frames
 	losing  uint32   // the request whose answer is lost
 	frame   []byte   // being read
+	lost    bool     // for the client, though not for the server
 }
 
 func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -82,12 +85,20 @@ func (g *gate) pass(f fate) (wrote bool, text string) {
 	case unanswered:
 		g.losses++
 		c.losing = binary.BigEndian.Uint32(frame[4:8])
+	case late:
+		g.losses++
+		c.held, c.lost = nil, true
+		g.onWay = func() { c.deliver(frame) }
 	}
 	g.mu.Unlock()
 	operation := operationOf(frame)
 	text = fmt.Sprintf("%d %q", operation, frame[12:min(len(frame), 90)])
-	if f == neverSent {
+	switch f {
+	case neverSent:
 		c.Conn.Close()
+		return false, text
+	case late:
+		_ = c.Conn.SetReadDeadline(time.Now()) // wakes the client, who finds it closed
 		return false, text
 	}
 	_, _ = c.Conn.Write(frame)
@@ -132,6 +143,10 @@ func (g *gate) opened() {
 
 func (c *gatedConn) Write(frame []byte) (int, error) {
 	c.gate.mu.Lock()
+	if c.lost {
+		c.gate.mu.Unlock()
+		return 0, io.ErrClosedPipe
+	}
 	if !c.greeted || c.gate.open || int32(binary.BigEndian.Uint32(frame[4:8])) < 0 || operationOf(frame) == opClose {
 		c.greeted = true
 		c.gate.mu.Unlock()
@@ -145,8 +160,45 @@ func (c *gatedConn) Write(frame []byte) (int, error) {
 func (c *gatedConn) Close() error {
 	c.gate.mu.Lock()
 	c.held = nil
+	lost := c.lost
 	c.gate.mu.Unlock()
+	if lost {
+		return nil
+	}
 	return c.Conn.Close()
+}
+
+// deliver brings the server a request of a client that has given the connection up.
+func (c *gatedConn) deliver(frame []byte) {
+	defer c.Conn.Close()
+	_ = c.Conn.SetDeadline(time.Now().Add(time.Millisecond))
+	if _, err := c.Conn.Write(frame); err == nil {
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
+}
+
+// SetReadDeadline lets nobody wait on a connection that is lost.
+func (c *gatedConn) SetReadDeadline(t time.Time) error {
+	c.gate.mu.Lock()
+	defer c.gate.mu.Unlock()
+	if c.lost {
+		t = time.Now()
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// arrival is the delivery of a late request, if one is on its way.
+func (g *gate) arrival() func() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.onWay
+}
+
+// arrived forgets it.
+func (g *gate) arrived() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onWay = nil
 }
 
 // Read hands on what the server says frame by frame, but for the answer that gets lost.

@@ -347,6 +347,17 @@ func (p *play) advance() bool {
 		}
 	}
 	for i, g := range p.gates {
+		if arrive := g.arrival(); arrive != nil {
+			for range 3 { // long enough for a new connection, now and then
+				steps = append(steps, func() { time.Sleep(300 * time.Millisecond) })
+			}
+			steps = append(steps, func() {
+				p.say("%d: gate %d: late request", p.step, i)
+				p.wrote = true
+				g.arrived()
+				arrive()
+			})
+		}
 		if g.waiting(p.random.Shuffle) == 0 {
 			continue
 		}
@@ -357,7 +368,10 @@ func (p *play) advance() bool {
 				odds = 5
 			}
 			if p.random.IntN(odds) == 0 && g.lost() < 4 {
-				f = fate(1 + p.random.IntN(2))
+				f = fate(1 + p.random.IntN(3))
+				if f == late && g.arrival() != nil {
+					f = unanswered
+				}
 				if p.random.IntN(8) == 0 {
 					g.shut(12 * time.Second) // its session expires
 				}
