@@ -15,10 +15,11 @@ import (
 // setup is what a trial's cluster consists of. Each number that is 0 means 1.
 type setup struct {
 	servers, masters, agents int
-	tasks                    int      // on each agent, watched from the start
-	sessions                 string   // of masters and agents, in ms; "": sessions
-	links                    bool     // a proxy before each server of ZooKeeper
-	agent                    []string // more options of the agents
+	tasks                    int                // on each agent, watched from the start
+	sessions                 string             // of masters and agents, in ms; "": sessions
+	links                    bool               // a proxy before each server of ZooKeeper
+	agent                    []string           // more options of the agents
+	docker                   *dockertest.Daemon // of the agents; nil: the machine's, under a host name for each
 }
 
 // faultCluster is the cluster of one trial: what the trial breaks, and what it watches.
@@ -63,7 +64,10 @@ func (tr *trial) start(s setup) *faultCluster {
 	}
 	c.cluster = newCluster(tr, more[0], servers, more[1:]...)
 	for i := range max(1, s.agents) {
-		docker := dockertest.New(tr)
+		docker := s.docker
+		if docker == nil {
+			docker = dockertest.New(tr)
+		}
 		if i == 0 {
 			docker.Load(c.image, dockertest.Probe(tr))
 		}

@@ -53,6 +53,7 @@ type trial struct {
 	place   int    // therein
 	watches map[*dockertest.Daemon]*dockertest.Watch
 	watched []*charge
+	byHand  []string // containers that the fault itself made
 
 	over          time.Time     // end of the fault
 	took          time.Duration // from there to the wished state
@@ -64,7 +65,7 @@ type charge struct {
 	docker *dockertest.Daemon
 	id     job.ID
 	before lifetime
-	hurt   bool // the fault itself ends the container: another one takes its place
+	hurt   int // how many times the fault itself ends the container: each time another one takes its place
 }
 
 // watch begins to watch the tasks, each of which runs in one container.
@@ -89,12 +90,12 @@ func (tr *trial) watch(docker *dockertest.Daemon, ids ...job.ID) {
 	}
 }
 
-// hurt says that the fault itself ends the containers of these watched tasks, or of all tasks on the host if none is
-// named.
+// hurt says that the fault itself ends the containers of these watched tasks, once, or of all tasks on the host if none
+// is named.
 func (tr *trial) hurt(docker *dockertest.Daemon, ids ...job.ID) {
 	for _, w := range tr.watched {
 		if w.docker == docker && (len(ids) == 0 || slices.Contains(ids, w.id)) {
-			w.hurt = true
+			w.hurt++
 		}
 	}
 }
@@ -102,13 +103,15 @@ func (tr *trial) hurt(docker *dockertest.Daemon, ids ...job.ID) {
 // ends notes that the fault is over now, or, where it took a person's word, what made that necessary.
 func (tr *trial) ends() { tr.over = time.Now() }
 
-// reaches waits for the wished state, and wants it within the limit.
+// reaches waits for the wished state, and wants it within the limit. After several faults the slowest counts.
 func (tr *trial) reaches(wished func() error) {
 	tr.Helper()
 	storetest.Eventually(tr, tr.limit+inTime, wished)
-	if tr.took = time.Since(tr.over); tr.took > tr.limit {
-		tr.Errorf("the wished state is reached after %.1f s, want at most %s", tr.took.Seconds(), tr.limit)
+	took := time.Since(tr.over)
+	if took > tr.limit {
+		tr.Errorf("the wished state is reached after %.1f s, want at most %s", took.Seconds(), tr.limit)
 	}
+	tr.took = max(tr.took, took)
 }
 
 // judge counts the containers that were lost or doubled. Both fail the test.
@@ -137,6 +140,8 @@ func (tr *trial) check(w *charge) {
 		}
 	}
 	events := tr.watches[w.docker].Events()
+	lives = slices.DeleteFunc(lives, func(l lifetime) bool { return slices.Contains(tr.byHand, l.ID) })
+	events = slices.DeleteFunc(events, func(e dockertest.Event) bool { return slices.Contains(tr.byHand, e.Container) })
 	if err := w.harmed(lives, events); err != nil {
 		tr.lost++
 		tr.Errorf("lost: %s on %s: %v", w.id, w.docker.Host, err)
@@ -151,11 +156,14 @@ func (tr *trial) check(w *charge) {
 var harming = []string{"kill", "stop", "die", "oom", "restart", "pause", "destroy", "update"}
 
 // harmed tells what became of the container, if it was not left alone; or, after a fault that ended it itself, that no
-// other one runs.
+// other one runs, or that it was replaced more often than that.
 func (w *charge) harmed(lives []lifetime, events []dockertest.Event) error {
-	if w.hurt {
+	if w.hurt > 0 {
 		if !slices.ContainsFunc(lives, func(l lifetime) bool { return l.State.Running }) {
 			return errors.New("no container runs")
+		}
+		if n := w.replaced(lives, events); n > w.hurt {
+			return fmt.Errorf("replaced %d times, and ended by the fault %d times", n, w.hurt)
 		}
 		return nil
 	}
@@ -173,6 +181,21 @@ func (w *charge) harmed(lives []lifetime, events []dockertest.Event) error {
 		}
 	}
 	return fmt.Errorf("container %s is gone", w.before.ID)
+}
+
+// replaced is how many other containers were started for the task.
+func (w *charge) replaced(lives []lifetime, events []dockertest.Event) int {
+	others := make(map[string]bool)
+	for _, l := range lives {
+		others[l.ID] = true
+	}
+	for _, e := range events {
+		if e.Action == "start" && e.Labels["helios.job"] == w.id.String() {
+			others[e.Container] = true
+		}
+	}
+	delete(others, w.before.ID)
+	return len(others)
 }
 
 // twice tells whether two containers of the task ran at one time, ever.
@@ -262,7 +285,7 @@ func (tr *trial) goesOn(whole time.Duration) {
 	holds(tr, whole, func() error {
 		var errs []error
 		for _, w := range tr.watched {
-			if w.hurt {
+			if w.hurt > 0 {
 				continue
 			}
 			errs = append(errs, runsOnly(w.docker, w.id, w.before.ID))
