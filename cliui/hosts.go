@@ -78,11 +78,17 @@ func hosts(ctx context.Context, k *call) error {
 	case k.json:
 		fmt.Fprintln(k.out.Out, document.Pretty(document.Map(&statuses, document.TextKeys, (*host.Status).JSON)))
 	default:
-		table, err := k.hostsTable(names, statuses, k.doubts(ctx))
+		doubts := k.doubts(ctx)
+		table, err := k.hostsTable(names, statuses, doubts)
 		if err != nil {
 			return err
 		}
-		return table.Print(k.out)
+		if err := table.Print(k.out); err != nil {
+			return err
+		}
+		if len(doubts) > 0 {
+			fmt.Fprintln(k.out.Err, "hint: helios store diff HOST shows what a host doubts, helios manual doubt says what that means")
+		}
 	}
 	return nil
 }

@@ -90,11 +90,11 @@ func (k *call) wishesState(name string, w httpapi.HostWishes) string {
 		state += "in no doubt: it follows what is stored"
 	default:
 		since := time.UnixMilli(w.Doubt.Since)
-		text := since.UTC().Format(time.RFC3339)
+		text := "since " + since.UTC().Format(time.RFC3339)
 		if k.out.TTY {
-			text = term.Ago(time.Now(), since)
+			text = "for " + term.Duration(time.Since(since))
 		}
-		state += "in doubt since " + text + ": " + w.Doubt.Reason
+		state += "in doubt " + text + ": " + w.Doubt.Reason
 	}
 	if !w.Up {
 		state += " (the host is down: this is what it said last)"

@@ -71,7 +71,7 @@ func TestDoubtsAreShownAndEnded(t *testing.T) {
 		{
 			name: "not to follow it after all", args: []string{"accept", "db1", "--follow"}, stdin: "n\n",
 			exchanges: []exchange{hosts, wishes(inDoubt)},
-			want: clitest.Result{Exit: 1, Stdout: "This will, on db1.example.com,\n  begin as START " + newJob + "\n  change to STOP " + otherJob + "\n  end " + testjob + asked},
+			want:      clitest.Result{Exit: 1, Stdout: "This will, on db1.example.com,\n  begin as START " + newJob + "\n  change to STOP " + otherJob + "\n  end " + testjob + asked},
 		},
 		{
 			name: "to keep what is remembered", args: []string{"accept", "--keep", "db1"}, stdin: "y\n",
