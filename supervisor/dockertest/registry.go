@@ -5,6 +5,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -18,7 +19,9 @@ type Registry struct {
 	// Addr is the address it listens on, the first part of its images' names.
 	Addr string
 
-	d *Daemon
+	d       *Daemon
+	whole   http.Handler
+	handler atomic.Pointer[http.Handler] // of all requests: whole, or what a fault made of it
 }
 
 // Registry starts a registry on the address: 127.0.0.1:0 for a free port, or 127.0.0.1:5000 where recordings name it
@@ -29,8 +32,12 @@ func (d *Daemon) Registry(addr string) *Registry {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	r := &Registry{
+		Addr: listener.Addr().String(), d: d, whole: registry.New(registry.Logger(log.New(io.Discard, "", 0))),
+	}
+	r.Mend()
 	server := &http.Server{
-		Handler:           registry.New(registry.Logger(log.New(io.Discard, "", 0))),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { (*r.handler.Load()).ServeHTTP(w, q) }),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 	served := make(chan error, 1)
@@ -40,8 +47,17 @@ func (d *Daemon) Registry(addr string) *Registry {
 		<-served
 	})
 	d.images = append(d.images, listener.Addr().String()+"/*", listener.Addr().String()+"/*/*")
-	return &Registry{Addr: listener.Addr().String(), d: d}
+	return r
 }
+
+// Break has all requests handled by what fault makes of the whole registry, until Mend.
+func (r *Registry) Break(fault func(whole http.Handler) http.Handler) {
+	broken := fault(r.whole)
+	r.handler.Store(&broken)
+}
+
+// Mend makes the registry whole again.
+func (r *Registry) Mend() { r.handler.Store(&r.whole) }
 
 // Push puts the image into the registry under the name, such as "probe:1", and returns its full reference,
 // 127.0.0.1:PORT/probe:1. The daemon does not have the image until it is pulled.
