@@ -133,9 +133,6 @@ var volatile = []struct {
 // ours are the nodes that the original does not know, as the node map of package store has them (decision 3).
 var ours = regexp.MustCompile(`^/status/hosts/[^/]+/(wishes|accept|remembered-[^/]+)$`)
 
-// ours are the nodes that the original does not know (store/paths.go).
-var ours = regexp.MustCompile(`^/status/hosts/[^/]+/(wishes|accept|remembered-[^/]+)$`)
-
 // volatileNames is the same for the names of nodes.
 var volatileNames = []struct {
 	since Repetition
