@@ -49,6 +49,8 @@ type reconciler struct {
 
 	mu         sync.Mutex // guards what stands below
 	reading    *store.Tasks
+	noted      int64            // count of the note that was left before the reading began
+	begun      int64            // the same, of the reading that is under way
 	acceptance *host.Acceptance // not acted on yet
 	told       wishes           // for those who ask
 	running    map[job.ID]*supervisor.Supervisor
@@ -65,7 +67,7 @@ type reconciler struct {
 // observe takes a reading of the host's tasks.
 func (r *reconciler) observe(tasks store.Tasks) {
 	r.mu.Lock()
-	r.reading = &tasks
+	r.reading, r.noted = &tasks, r.begun
 	r.mu.Unlock()
 	ring(r.bell)
 }
@@ -111,10 +113,11 @@ func (r *reconciler) describe() httpapi.AgentWishes {
 	return w
 }
 
-// names are those of the tasks that are known here, also by a reading that was not judged yet.
+// names are those of the tasks that are known here, also by a reading that was not judged yet. A reading begins with it.
 func (r *reconciler) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.begun = r.told.notes()
 	names := make(map[string]bool)
 	for id := range r.told.tasks {
 		names[id.String()] = true
@@ -214,7 +217,7 @@ func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 // place, so that a pass that failed is made again from it.
 func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acceptance) {
 	r.mu.Lock()
-	reading, acceptance := r.reading, r.acceptance
+	reading, noted, acceptance := r.reading, r.noted, r.acceptance
 	r.mu.Unlock()
 	if reading == nil || reading == r.judged && acceptance == nil && !r.owing {
 		r.owing = r.owing && reading != nil
@@ -223,6 +226,10 @@ func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acce
 	now := time.Now()
 	wished := r.wishes
 	if reading != r.judged {
+		n := &reading.Noted
+		if left := wished.notes(); left > noted && (noted == 0 || n.Agent == r.id && n.Count >= noted) {
+			n.Agent, n.Count = r.id, max(n.Count, left) // it was left while the list was read
+		}
 		wished = wished.read(r.id, *reading, now)
 	}
 	if acceptance != nil && acceptance.Mode == host.Follow && !reading.Missing && wished.doubt != nil && wished.doubt.Token == acceptance.Token {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,13 +30,13 @@ type bench struct {
 	ended    sync.WaitGroup
 	reaping  bool // strays may be reaped
 	store    *tree
-	deaf     bool // the store takes no notes
-	answered int  // acceptances
+	deaf     atomic.Bool // the store takes no notes
+	answered int         // acceptances
 }
 
 // note takes a note as the store does.
 func (b *bench) note(_ context.Context, n host.Note, _ map[job.ID]job.Task) error {
-	if b.deaf {
+	if b.deaf.Load() {
 		return errors.New("deaf")
 	}
 	b.store.leave(n)
@@ -200,7 +201,7 @@ func TestReconciler(t *testing.T) {
 	run := func(name string, test func(t *testing.T, path string, e *engine, s *tree)) {
 		t.Run(name, func(t *testing.T) {
 			path := t.TempDir()
-			synctest.Test(t, func(t *testing.T) { test(t, path, &engine{}, newTree(0, "a", "b", "c")) })
+			synctest.Test(t, func(t *testing.T) { test(t, path, &engine{}, newTree(0, "a", "b", "c", "d", "e")) })
 		})
 	}
 	run("what starts is on disk before it starts, and what ends leaves nothing there", func(t *testing.T, path string, e *engine, s *tree) {
@@ -301,7 +302,9 @@ func TestReconciler(t *testing.T) {
 		defer b.end()
 		s.deploy("a", job.Start)
 		b.look()
+		e.mu.Lock()
 		e.containers = append(e.containers, supervisor.Container{ID: "stray", Name: "helios-A-unwanted_1", Running: true})
+		e.mu.Unlock()
 		*s = *newTree(1000, "a", "b")
 		b.look()
 		s.deploy("b", job.Start) // a change that names its task is followed
@@ -318,6 +321,31 @@ func TestReconciler(t *testing.T) {
 		settle()
 		if n, id := e.running(); n != 1 || id != "c3" || b.doubt() != nil || s.note.Doubt != "" || b.answered != 2 {
 			t.Errorf("%d run, the last is %s, in doubt: %+v, noted %+v, %d answered", n, id, b.doubt(), s.note, b.answered)
+		}
+	})
+	run("a list that was read while a note was being left is no older one", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		defer b.end()
+		for n, names := range [][2]string{{"a", "b"}, {"c", "d"}} {
+			s.deploy(names[0], job.Start)
+			first := s.read(b.names())
+			s.deploy(names[1], job.Start)
+			second := s.read(b.names())
+			b.observe(first)
+			settle() // and leaves a note
+			b.observe(second)
+			settle()
+			if running, _ := e.running(); running != 2*(n+1) || b.doubt() != nil {
+				t.Fatalf("%d run, want %d, in doubt: %+v", running, 2*(n+1), b.doubt())
+			}
+		}
+		older := s.clone()
+		s.deploy("e", job.Start)
+		b.look()
+		*s = *older
+		b.look()
+		if n, _ := e.running(); n != 5 || b.doubt() == nil {
+			t.Errorf("%d run, in doubt: %+v, when the store is older than the last note", n, b.doubt())
 		}
 	})
 	run("a doubt outlives the agent", func(t *testing.T, path string, e *engine, s *tree) {
@@ -371,7 +399,7 @@ func TestReconciler(t *testing.T) {
 		defer b.end()
 		s.deploy("a", job.Start)
 		b.look()
-		b.deaf = true
+		b.deaf.Store(true)
 		s.undeploy("a")
 		b.look()
 		if n, _ := e.running(); n != 0 {
@@ -382,7 +410,7 @@ func TestReconciler(t *testing.T) {
 		if n, _ := e.running(); n != 0 {
 			t.Errorf("%d run that were not noted", n)
 		}
-		b.deaf = false
+		b.deaf.Store(false)
 		settle()
 		if n, id := e.running(); n != 1 || id != "c2" {
 			t.Errorf("%d run, the last is %s", n, id)
