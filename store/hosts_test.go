@@ -216,7 +216,7 @@ func TestLegalNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		"h1": true, "h1.example.com": true, "web:1:abc": true, "...": true, "ü": true, " ": true,
 		"": false, ".": false, "..": false, "a/b": false, "/": false, "a\x00": false, "a\n": false, "\x7f": false,
-		"\ue000": false, "\ufff0": false, "\xff": false,
+		strings.Repeat("n", maxName+1): false, "\ue000": false, "\ufff0": false, "\xff": false,
 	} {
 		if got := legalName(name); got != want {
 			t.Errorf("legalName(%q) = %v", name, got)

@@ -167,10 +167,14 @@ func parentOf(path string) string { return path[:strings.LastIndexByte(path, '/'
 // childOf is the path of a node's child.
 func childOf(path, name string) string { return path + "/" + name }
 
+// maxName is the longest name in bytes. No host, master or job has one nearly as long; several of them, and what stands
+// beside them, must fit into one request.
+const maxName = 4096
+
 // legalName reports whether a host, master or job name can be one component of a path. Everything else would address
 // another node (zookeeper Q40) or is refused by ZooKeeper (§1.5).
 func legalName(name string) bool {
-	if name == "" || name == "." || name == ".." || !utf8.ValidString(name) {
+	if name == "" || name == "." || name == ".." || len(name) > maxName || !utf8.ValidString(name) {
 		return false
 	}
 	for _, r := range name {
