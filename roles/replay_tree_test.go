@@ -41,25 +41,29 @@ func TestRecordedTrees(t *testing.T) {
 		"zookeeper": func(t testing.TB) string { return storetest.StartEnsemble(t, 1).Servers() },
 		"zkserver":  storetest.Start,
 	} {
-		t.Run(name, func(t *testing.T) { // one after the other: they have a static port
-			g := &grove{
-				cluster: &cluster{t: t, zk: start(t)}, t: t, docker: dockertest.New(t), dir: t.TempDir(),
-				jobs: recordedJobs(t, recordedTree(t, "06-more-jobs")), stops: make(map[string]func()),
-			}
-			g.conn = g.tree()
-			t.Cleanup(g.conn.Close)
-			for _, step := range recordedSteps {
-				step.do(g)
-				g.grows(step.name, recordedTree(t, step.name))
-			}
-			g.goesOn()
-		})
+		for _, sequence := range []string{"plain", "acl"} {
+			t.Run(name+"/"+sequence, func(t *testing.T) { // one after the other: they have a static port
+				g := &grove{
+					cluster: &cluster{t: t, zk: start(t)}, t: t, docker: dockertest.New(t), dir: t.TempDir(), sequence: sequence,
+					jobs: recordedJobs(t, recordedTree(t, "plain", "06-more-jobs")), stops: make(map[string]func()),
+				}
+				g.conn = g.tree()
+				t.Cleanup(g.conn.Close)
+				g.check("see all access lists", g.conn.AddAuth("digest", []byte(storetest.SuperCredential)))
+				for _, step := range recordedSteps {
+					step.do(g)
+					g.grows(step.name, recordedTree(t, sequence, step.name))
+				}
+				g.goesOn()
+			})
+		}
 	}
 }
 
-func recordedTree(t *testing.T, step string) storetest.Tree {
+// recordedTree is the tree after a step of a sequence: plain, or acl.
+func recordedTree(t *testing.T, sequence, step string) storetest.Tree {
 	t.Helper()
-	return storetest.RecordedTree(t, filepath.Join("..", "testdata", "golden", "zookeeper", "plain", step+".json"))
+	return storetest.RecordedTree(t, filepath.Join("..", "testdata", "golden", "zookeeper", sequence, step+".json"))
 }
 
 // recordedJobs are the jobs of a recorded tree by name and version.
@@ -103,12 +107,25 @@ var recordedSteps = []struct {
 // grove is the cluster of a tree.
 type grove struct {
 	*cluster
-	t      *testing.T
-	docker *dockertest.Daemon
-	dir    string // of the agents' files
-	conn   *zk.Conn
-	jobs   map[string]job.Job
-	stops  map[string]func() // of masters and agents
+	t        *testing.T
+	docker   *dockertest.Daemon
+	sequence string // of the recording: plain, or acl
+	dir      string // of the agents' files
+	conn     *zk.Conn
+	jobs     map[string]job.Job
+	stops    map[string]func() // of masters and agents
+}
+
+// as are the settings for the store of a role: with the recorded account where the sequence has such.
+func (g *grove) as(user, password string) store.Options {
+	opts := store.Options{Servers: g.zk}
+	if g.sequence == "acl" {
+		opts.Credential = store.Credential{User: user, Password: password}
+		opts.ACLs = &store.ACLs{
+			Master: store.NewIdentity("helios-master", "mpass"), Agent: store.NewIdentity("helios-agent", "apass"),
+		}
+	}
+	return opts
 }
 
 // grows waits until the tree is the other one, but for what is volatile.
@@ -127,7 +144,7 @@ func (g *grove) differs(other storetest.Tree) error {
 
 func (g *grove) startMaster() {
 	role, err := master.New(master.Options{
-		Name: treeMaster, Store: store.Options{Servers: g.zk}, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
+		Name: treeMaster, Store: g.as("helios-master", "mpass"), Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0",
 		Version: recordedVersion, Logger: zerolog.Nop(),
 	})
 	g.check("start master", err)
@@ -146,8 +163,11 @@ func (g *grove) startAgent(name string) {
 		treeHost1: {ID: "agentid1", Labels: map[string]string{"role": "web", "zone": "a"}, Env: map[string]string{"POD": "x"}},
 		treeHost2: {ID: "agentid2", Labels: map[string]string{"role": "web"}},
 	}[name]
+	if g.sequence == "acl" {
+		opts.ID = strings.Replace(opts.ID, "agent", "acl", 1)
+	}
 	g.docker.Own("helios.agent=" + opts.ID)
-	opts.Name, opts.StateDir, opts.Store = name, filepath.Join(g.dir, name), store.Options{Servers: g.zk}
+	opts.Name, opts.StateDir, opts.Store = name, filepath.Join(g.dir, name), g.as("helios-agent", "apass")
 	opts.FirstPort, opts.EndPort = 24930, 25000
 	opts.Version, opts.Logger = recordedVersion, zerolog.Nop()
 	role, err := agentrole.New(opts)
@@ -245,19 +265,18 @@ func (g *grove) goesOn() {
 
 	// What a master registers has all that an agent would make first (§8.8): an agent with that id may come later.
 	registered := maps.Clone(deregistered)
-	for _, path := range []string{
-		"/config/hosts/" + treeHost3, "/config/hosts/" + treeHost3 + "/jobs", "/config/hosts/" + treeHost3 + "/ports",
-		"/status/hosts/" + treeHost3, "/status/hosts/" + treeHost3 + "/jobs",
+	for path, data := range map[string]string{
+		"/config/hosts/%s": "", "/config/hosts/%s/jobs": "", "/config/hosts/%s/ports": "", "/config/hosts/%s/id": "id3",
+		"/status/hosts/%s": "", "/status/hosts/%s/jobs": "",
 	} {
-		registered[path] = storetest.Node{ACL: []string{"world:anyone:cdrwa"}}
+		registered[fmt.Sprintf(path, treeHost3)] = storetest.Node{ACL: deregistered[fmt.Sprintf(path, treeHost1)].ACL, Data: data}
 	}
-	registered["/config/hosts/"+treeHost3+"/id"] = storetest.Node{ACL: []string{"world:anyone:cdrwa"}, Data: "id3"}
 	_, err = g.RegisterHost(g.t.Context(), treeHost3, "id3")
 	g.check("register", err)
 	g.grows("host registered by a master", registered)
 
 	// No job leaves anything behind (§8.3, §8.7): the recording has the same left, and what groups need.
-	removed := recordedTree(g.t, "31-all-removed")
+	removed := recordedTree(g.t, g.sequence, "31-all-removed")
 	delete(removed, "/status/deployment-group-tasks")
 	g.undeploy("app:2", treeHost1)
 	g.awaitGone(g.jobs["app:2"].ID, treeHost1)

@@ -24,17 +24,20 @@ import (
 type storeCommand struct {
 	name, summary string
 	options       []cliui.Option // beside those of all
+	local         bool           // it does not speak to ZooKeeper, and takes no options about that
 	run           func(ctx context.Context, flags *cli.Context, out io.Writer) error
 }
 
-var storeCommands = []storeCommand{storeInit, storeCheck}
+var storeCommands = []storeCommand{storeInit, storeCheck, storeACL, storeDigest}
 
-// storeOptionsOfAll are the options that every store command takes.
-var storeOptionsOfAll = []cliui.Option{
-	{Short: "h", Long: "help", Takes: cliui.Ends, Help: "show this help message and exit"},
+// helpOption is an option of every command.
+var helpOption = cliui.Option{Short: "h", Long: "help", Takes: cliui.Ends, Help: "show this help message and exit"}
+
+// storeOptionsOfAll are the options of every store command that speaks to ZooKeeper. It does so as a master.
+var storeOptionsOfAll = append([]cliui.Option{
 	{Long: "zk", Takes: cliui.One, Help: "zookeeper connection string (default: localhost:2181)"},
 	{Long: "timeout", Takes: cliui.One, Kind: cliui.Integer, Help: "seconds to wait for zookeeper (default: 30)"},
-}
+}, accountOptions...)
 
 // storeMain runs the store command that words name and returns the exit status.
 func storeMain(words []string, out, complaints io.Writer) int {
@@ -69,7 +72,10 @@ func (c storeCommand) main(words []string, out, complaints io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	syntax := &cliui.Syntax{
-		Program: "helios store " + c.name, Summary: c.summary, Options: append(c.options, storeOptionsOfAll...),
+		Program: "helios store " + c.name, Summary: c.summary, Options: append([]cliui.Option{helpOption}, c.options...),
+	}
+	if !c.local {
+		syntax.Options = append(syntax.Options, storeOptionsOfAll...)
 	}
 	err := parsed(syntax, words, out, func(flags *cli.Context) error { return c.run(ctx, flags, out) })
 	if err == nil {
@@ -87,15 +93,23 @@ func storeStatus(err error) int {
 	if _, ok := errors.AsType[*cliui.SyntaxError](err); ok {
 		return 2
 	}
-	if errors.Is(err, store.ErrUnavailable) {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
 		return 3
+	case errors.Is(err, store.ErrDenied):
+		return 4
+	default:
+		return 1
 	}
-	return 1
 }
 
-// openStore connects to the tree that a store command works on, as far as the options name it. The timeout holds for
-// each connection and for each answer.
+// openStore connects to the tree that a store command works on, as far as the options name it.
 func openStore(flags *cli.Context) (*store.Store, error) {
+	return openStoreWith(flags, func(*store.Options) {})
+}
+
+// openStoreWith is openStore with more to be set. The timeout holds for each connection and for each answer.
+func openStoreWith(flags *cli.Context, more func(*store.Options)) (*store.Store, error) {
 	seconds := int64(30)
 	if flags.IsSet("timeout") {
 		if seconds = flags.Int64("timeout"); seconds <= 0 || seconds > 24*60*60 {
@@ -103,11 +117,18 @@ func openStore(flags *cli.Context) (*store.Store, error) {
 		}
 	}
 	timeout := time.Duration(seconds) * time.Second
-	st, err := store.Open(store.Options{
+	opts := store.Options{
 		Servers: cmp.Or(flags.String("zk"), "localhost:2181"), ConnectTimeout: timeout, FailFast: timeout,
-	})
+	}
+	account, err := readCredentials("master", flags)
 	if err != nil {
-		return nil, &cliui.SyntaxError{Message: "argument --zk: " + err.Error()}
+		return nil, err
+	}
+	account.into(&opts)
+	more(&opts)
+	st, err := store.Open(opts)
+	if err != nil {
+		return nil, &cliui.SyntaxError{Message: err.Error()}
 	}
 	return st, nil
 }

@@ -105,6 +105,8 @@ func (s *Server) handleError(err error, c echo.Context) {
 		code, text = http.StatusServiceUnavailable, "ZooKeeper cannot be reached."
 	case errors.Is(err, store.ErrNoCluster):
 		text = "ZooKeeper cluster ID does not exist."
+	case errors.Is(err, store.ErrDenied):
+		text = "ZooKeeper denies it to this master."
 	case errors.Is(err, store.ErrTooLarge):
 		code, text = http.StatusRequestEntityTooLarge, "The document is too large for ZooKeeper."
 	}
