@@ -83,7 +83,7 @@ func TestClusterUnderAccessLists(t *testing.T) {
 	docker.Load(image, dockertest.Probe(t))
 	c, master := startMaster(t, storetest.StartEnsemble(t, 1).Servers(), append(masterOptions(t, masterPassword), "-vv")...)
 	c.awaitMaster()
-	name := strings.TrimSpace(c.must("masters"))
+	name := strings.TrimSpace(c.must("masters", "-f"))
 	tree := c.fullTree()
 	t.Run("SYS-120 the master protects the root node", func(t *testing.T) { wantAccess(t, tree, "/", "r") })
 	t.Run("SYS-122 what masters make is protected", func(t *testing.T) {

@@ -94,7 +94,8 @@ func newReader(t *testing.T) *reader {
 		t: t, dir: dir, api: api,
 		env: []string{"HOME=" + dir, "XDG_STATE_HOME=" + filepath.Join(dir, "state")},
 		ours: strings.NewReplacer("registry.example.net/web:1", image, "127.0.0.1:5801", api, "0.0.0.0:5801", api,
-			"master1.example.net:5801", api, "zk1.example.net:2181", ensemble, "/var/lib/helios-agent", filepath.Join(dir, "agent")),
+			"master1.example.net:5801", api, "zk1.example.net:2181", ensemble, "/var/lib/helios-agent", filepath.Join(dir, "agent"),
+			"/etc/helios/", dir+"/"),
 		theirs: strings.NewReplacer(image, "registry.example.net/web:1", api, "127.0.0.1:5801", admin, "127.0.0.1:5802", zk, "127.0.0.1:2181"),
 		extra: map[string][]string{
 			"solo":   {"--http", api, "--admin", admin, "--zk", zk},
@@ -130,7 +131,10 @@ func (r *reader) follow(e example) {
 		e.command = strings.TrimSuffix(e.command, " &")
 		r.background(e)
 	case words[0] == "cat": // shows a file, so that there is one
-		path := filepath.Join(r.dir, words[1])
+		path := words[1]
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(r.dir, path)
+		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			r.t.Fatal(err)
 		}

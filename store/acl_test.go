@@ -3,6 +3,7 @@ package store
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-zookeeper/zk"
@@ -74,6 +75,18 @@ func TestAgentsPermissionsOnEveryNode(t *testing.T) {
 	for _, path := range slices.Sorted(maps.Keys(nodes)) {
 		want := []zk.ACL{master.entry(crwd), agent.entry(nodes[path])}
 		if diff := cmp.Diff(want, aclOf(rules, path)); diff != "" {
+			t.Errorf("%s (- wanted, + ours):\n%s", path, diff)
+		}
+	}
+	mapped := strings.NewReplacer("<job>", j, "<name:version>", "job:1", "<host>", "h", "<port>", "123", "<uuid>", "1", "<ms>", "1",
+		"<cluster>", "cluster", "<master>", "m", "<group>", "g")
+	for _, kind := range NodeMap() {
+		path := mapped.Replace(kind.Path)
+		if _, asked := nodes[path]; !asked && !kind.Ours {
+			t.Errorf("%s is not asked for", path)
+		}
+		want := []zk.ACL{master.entry(crwd), agent.entry(zk.PermRead)} // agents replace nodes of ours
+		if diff := cmp.Diff(want, aclOf(rules, path)); kind.Ours && diff != "" {
 			t.Errorf("%s (- wanted, + ours):\n%s", path, diff)
 		}
 	}

@@ -112,7 +112,7 @@ func (s *session) attempt(ctx context.Context, t *txn, witness string, before *z
 		}
 		var results []zk.MultiResponse
 		if results, err = once(ctx, s, t.request(s)); !connectionLost(err) {
-			return false, t.refused(results, err)
+			return false, t.refused(results, s.denied(err))
 		}
 		if err := s.catchUp(ctx); err != nil {
 			return false, err
