@@ -143,9 +143,6 @@ var volatileNames = []struct {
 	{Relived, regexp.MustCompile(`/events/(\d+)$`), `#`}, // milliseconds, in their order
 }
 
-// ours are the nodes that the original does not have.
-var ours = regexp.MustCompile(`^/status/hosts/[^/]+/(wishes|accept|remembered-[^/]+)$`)
-
 // Diff compares a tree with its repetition; it is empty for those that have all in common that they can have. Versions
 // of statuses are not compared: they count writes that need not all happen.
 func (t Tree) Diff(again Tree, how Repetition) string {
