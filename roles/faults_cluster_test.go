@@ -1,8 +1,10 @@
 package roles_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -20,6 +22,7 @@ type setup struct {
 	links                    bool               // a proxy before each server of ZooKeeper
 	agent                    []string           // more options of the agents
 	docker                   *dockertest.Daemon // of the agents; nil: the machine's, under a host name for each
+	bare                     bool               // without agents: populate starts them later
 }
 
 // faultCluster is the cluster of one trial: what the trial breaks, and what it watches.
@@ -53,32 +56,42 @@ func (tr *trial) start(s setup) *faultCluster {
 		}
 		servers = strings.Join(addrs, ",")
 	}
-	timeout := []string{"--zk-session-timeout", sessions}
-	if s.sessions != "" {
-		timeout[1] = s.sessions
-	}
 	var more []string
 	for range max(1, s.masters) {
-		m := startNamedMaster(tr, servers, timeout...)
+		m := startNamedMaster(tr, servers, s.timeout()...)
 		c.masters, more = append(c.masters, m), append(more, m.api)
 	}
 	c.cluster = newCluster(tr, more[0], servers, more[1:]...)
+	if !s.bare {
+		c.populate(s)
+	}
+	c.cluster.zk = c.zookeeper.Servers() // the test itself sees through every fault
+	return c
+}
+
+// timeout is the option for the length of sessions.
+func (s setup) timeout() []string {
+	return []string{"--zk-session-timeout", cmp.Or(s.sessions, sessions)}
+}
+
+// populate starts the agents and gives them their tasks.
+func (c *faultCluster) populate(s setup) {
+	c.trial.Helper()
 	for i := range max(1, s.agents) {
 		docker := s.docker
 		if docker == nil {
-			docker = dockertest.New(tr)
+			docker = dockertest.New(c.trial)
 		}
 		if i == 0 {
-			docker.Load(c.image, dockertest.Probe(tr))
+			docker.Load(c.image, dockertest.Probe(c.trial))
 		}
-		c.agents = append(c.agents, startAgent(c.cluster, docker, nil, append(append(timeout, "--port-range", portRange()), s.agent...)...))
+		options := slices.Concat(s.timeout(), []string{"--port-range", portRange()}, s.agent)
+		c.agents = append(c.agents, startAgent(c.cluster, docker, nil, options...))
 	}
 	for _, a := range c.agents {
 		c.await(a.docker.Host, host.Up)
 	}
-	c.cluster.zk = c.zookeeper.Servers() // the test itself sees through every fault
 	c.deployAll(max(1, s.tasks))
-	return c
 }
 
 // deployAll deploys more jobs, each with a port, on every agent, and watches their containers from when they run.

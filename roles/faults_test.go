@@ -100,6 +100,17 @@ func (tr *trial) hurt(docker *dockertest.Daemon, ids ...job.ID) {
 	}
 }
 
+// release ends the watch over the tasks of a host, since a change is about to name them.
+func (tr *trial) release(docker *dockertest.Daemon) {
+	tr.Helper()
+	tr.watched = slices.DeleteFunc(tr.watched, func(w *charge) bool {
+		if w.docker == docker {
+			tr.check(w)
+		}
+		return w.docker == docker
+	})
+}
+
 // ends notes that the fault is over now, or, where it took a person's word, what made that necessary.
 func (tr *trial) ends() { tr.over = time.Now() }
 
