@@ -187,3 +187,35 @@ func TestTreeIsChecked(t *testing.T) {
 		t.Errorf("after the cure: %s", r)
 	}
 }
+
+func TestTreeWithAccessListsIsChecked(t *testing.T) {
+	t.Parallel()
+	servers, chroot, conn := ownChroot(t)
+	agents := "helios-agent:" + strings.Repeat("A", 27) + "="
+	account := []string{"--zk-acl-agent-digest", strings.TrimPrefix(agents, "helios-agent:")}
+	env := []string{"HELIOS_ZK_MASTER_PASSWORD=mpass"}
+	m := start(t, env, append([]string{
+		"master", "--name", unique("master"), "--state-dir", t.TempDir(), "--zk", servers,
+		"--http", "http://127.0.0.1:0", "--admin", "http://127.0.0.1:0", "--zk-enable-acls",
+	}, account...)...)
+	newCluster(t, "http://"+m.said(`"http":"([^"]+)"`), servers).must("register", "h1", "id1")
+	check := func(env []string, more ...string) result {
+		return helios(t, env, append([]string{"store", "check", "--zk", servers}, more...)...)
+	}
+	if r := check(env, account...); r.exit != 0 {
+		t.Errorf("a tree with access lists: %s", r)
+	}
+	if r := check(nil); r.exit != 4 || !strings.Contains(r.err, "zookeeper denies") || strings.Contains(r.err, "mpass") {
+		t.Errorf("without a password: %s", r)
+	}
+	if r := check(nil, account...); r.exit != 2 {
+		t.Errorf("with half of an account: %s", r)
+	}
+	if err := conn.AddAuth("digest", []byte("helios-master:mpass")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, conn, chroot+"/status/masters/open", "")
+	if r := check(env, append(account, "--json")...); r.exit != 1 || !strings.Contains(r.out, `"kind":"acl"`) || !strings.Contains(r.out, `"node":"/status/masters/open"`) {
+		t.Errorf("a node that is open to all: %s", r)
+	}
+}

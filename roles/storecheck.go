@@ -23,15 +23,30 @@ var storeCheck = storeCommand{
 	summary: "read the whole tree and name all leftovers and damage; nothing is changed",
 	options: []cliui.Option{
 		{Long: "zk-cluster-id", Takes: cliui.One, Help: "the cluster id that the tree must have"},
+		{Long: "zk-acl-agent-user", Takes: cliui.One, Help: "zookeeper user of agents (default: helios-agent)"},
+		{Long: "zk-acl-agent-digest", Takes: cliui.One, Help: "digest of the agents' password: look at the access lists, too"},
 		{Long: "json", Help: "one JSON object a line for each finding"},
 	},
 	run: func(ctx context.Context, flags *cli.Context, out io.Writer) error {
+		with := store.Examining{ClusterID: flags.String("zk-cluster-id")}
+		account, err := readCredentials("master", flags)
+		if err != nil {
+			return err
+		}
+		if account.acls = flags.IsSet("zk-acl-agent-digest"); account.acls {
+			if err := account.check(); err != nil {
+				return &cliui.SyntaxError{Message: err.Error()}
+			}
+			var opts store.Options
+			account.into(&opts)
+			with.ACLs = opts.ACLs
+		}
 		st, err := openStore(flags)
 		if err != nil {
 			return err
 		}
 		defer st.Close()
-		findings, nodes, err := findings(ctx, st, store.Examining{ClusterID: flags.String("zk-cluster-id")})
+		findings, nodes, err := findings(ctx, st, with)
 		if err != nil {
 			return err
 		}

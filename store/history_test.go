@@ -3,8 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -41,6 +43,32 @@ func TestEventsOfOneMillisecondAreAllKept(t *testing.T) {
 	if want := "[1000CREATING 1001STARTING 1002RUNNING]"; err != nil || fmt.Sprint(got) != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
+}
+
+// The clock of h2 is an hour behind that of h1 (zookeeper Q27): the events of each host are in their order all the same.
+func TestHistoryOfHostsWhoseClocksDifferIsInOrderForEachHost(t *testing.T) {
+	t.Parallel()
+	onEachServer(t, func(t *testing.T, address string) {
+		s := open(t, Options{Servers: address})
+		j := sample("web")
+		must(t, s.CreateJob(t.Context(), j))
+		now := time.Now().UnixMilli()
+		states := []job.State{job.Starting, job.Running, job.Exited}
+		for i, state := range states {
+			for name, skew := range map[string]time.Duration{"h1": 0, "h2": -time.Hour} {
+				must(t, s.AppendHistory(t.Context(), name, now+int64(i)+skew.Milliseconds(), job.TaskStatus{Job: j, State: state}))
+			}
+		}
+		events, err := s.History(t.Context(), j.ID)
+		must(t, err)
+		seen := make(map[string][]job.State)
+		for _, e := range events {
+			seen[*e.Host] = append(seen[*e.Host], e.Status.State)
+		}
+		if !slices.Equal(seen["h1"], states) || !slices.Equal(seen["h2"], states) || *events[0].Host != "h2" {
+			t.Errorf("got %v", seen)
+		}
+	})
 }
 
 func TestHistoryOfAllHostsIsInOrderOfTime(t *testing.T) {
