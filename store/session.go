@@ -19,6 +19,7 @@ import (
 const (
 	reconnectWait = 500 * time.Millisecond
 	settleWait    = 50 * time.Millisecond
+	firstWait     = 5 * time.Millisecond
 	closeWait     = time.Second // for requests under way
 )
 
@@ -240,12 +241,12 @@ func (s *session) noticed(event zk.Event) {
 	}
 }
 
-// settle announces a connection. All but the first are announced a little later: the library is about to read, unguarded,
-// the zxid of the last answer, and all watches are about to ring. s.mu is held.
+// settle announces a connection a little later: the library is about to read, unguarded, the zxid of the last answer, and
+// all watches are about to ring, of which the first connection has none. s.mu is held.
 func (s *session) settle(server string) {
 	wait := settleWait
 	if !s.met {
-		s.met, wait = true, 0
+		s.met, wait = true, firstWait
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(wait, func() {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -256,8 +255,11 @@ func TestClosingWhileRequestsComeInAndTheConnectionFailsEnds(t *testing.T) {
 		_, err = s.Hosts(t.Context())
 		must(t, err)
 		l.tamper(func(_ int, operation int32, frame []byte) ([]byte, error) {
-			if operation == codeGetData {
+			switch operation {
+			case codeGetData:
 				return nil, io.ErrClosedPipe
+			case opClose:
+				return nil, nil // the library waits for an answer, for a second
 			}
 			return frame, nil
 		}, nil)
@@ -267,7 +269,7 @@ func TestClosingWhileRequestsComeInAndTheConnectionFailsEnds(t *testing.T) {
 			callers.Go(func() {
 				_, _, _ = call(t.Context(), s.session, func(c *zk.Conn) ([]byte, error) {
 					<-closing
-					time.AfterFunc(0, runtime.Gosched)
+					<-time.After(50 * time.Millisecond) // by now the library closes too, if it is not held back
 					data, _, err := c.Get("/")
 					return data, err
 				})

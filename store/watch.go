@@ -39,7 +39,10 @@ func (s *session) loop(ctx context.Context, what string, pass func(ctx context.C
 	defer w.waiters.Wait()
 	defer cancel()
 	connections := s.subscribe(ctx)
-	var backOff time.Duration // zero while pass succeeds
+	var (
+		backOff   time.Duration // zero while pass succeeds
+		confirmed = time.Now()  // by the last pass that did
+	)
 	for {
 		wait := resyncEvery + rand.N(resyncEvery/4)
 		err := s.await(ctx)
@@ -62,8 +65,11 @@ func (s *session) loop(ctx context.Context, what string, pass func(ctx context.C
 			backOff = longer(backOff)
 			wait = backOff
 		case backOff != 0:
-			s.log.Info().Msg(what + " succeeded")
+			s.log.Info().Dur("unconfirmed", time.Since(confirmed)).Msg(what + " succeeded")
 			backOff = 0
+		}
+		if err == nil {
+			confirmed = time.Now()
 		}
 		timer := time.NewTimer(wait)
 		select {
