@@ -198,12 +198,12 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 			a := startAgent(c.seenBy(t), docker, nil, options...)
 			a.said(`"error":"([^"]+: zookeeper denies it to [^"]+)"`)
 			packets := received(t, zk)
-			holds(t, 8*time.Second, func() error {
-				if n := received(t, zk) - packets; n > 60 {
-					return fmt.Errorf("%d requests", n)
-				}
-				return nil
-			})
+			holds(t, 8*time.Second, func() error { return nil }) // asking the server counts as a request
+			if n := received(t, zk) - packets; n > 60 {
+				t.Errorf("%d requests in 8 s", n)
+			} else {
+				t.Logf("%d requests in 8 s, those of a master included", n)
+			}
 			if n := strings.Count(a.log(), "zookeeper denies it"); n > 2 {
 				t.Errorf("said %d times: %s", n, a.log())
 			}
@@ -234,7 +234,7 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 	})
 	t.Run("mended", func(t *testing.T) {
 		c := c.seenBy(t)
-		a := startAgent(c, docker, []string{"HELIOS_ZK_AGENT_PASSWORD=" + agentPassword}, agentOptions(t, "")[3:]...)
+		a := startAgent(c, docker, []string{"HELIOS_ZK_AGENT_PASSWORD=" + agentPassword}, slices.Delete(agentOptions(t, "x"), 1, 3)...)
 		c.await(docker.Host, host.Up)
 		a.stop()
 	})
