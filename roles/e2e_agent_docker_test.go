@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,11 +27,16 @@ func (h *hostCase) inspect(container string, into any) {
 	}
 }
 
-// dockerProxy is a way to the Docker daemon on which each request is seen first, and each answer last; it returns its
-// endpoint.
-func dockerProxy(t *testing.T, see func(*http.Request), change func(*http.Response) error) string {
+// dockerProxy is a way to the Docker daemon; it returns its endpoint. Each request is handled by between, which may pass
+// it on to the daemon, and each answer of the daemon is changed last; nil does neither.
+func dockerProxy(t testing.TB, between func(w http.ResponseWriter, r *http.Request, daemon http.Handler), change func(*http.Response) error) string {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "docker.sock")
+	dir, err := os.MkdirTemp("", "docker") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "docker.sock")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -44,8 +50,11 @@ func dockerProxy(t *testing.T, see func(*http.Request), change func(*http.Respon
 		FlushInterval: -1, ModifyResponse: change,
 	}
 	server := &http.Server{ReadHeaderTimeout: inTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		see(r)
-		through.ServeHTTP(w, r)
+		if between == nil {
+			through.ServeHTTP(w, r)
+		} else {
+			between(w, r, through)
+		}
 	})}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -147,7 +147,7 @@ func TestGarbageFromDocker(t *testing.T) {
 
 func garbageFromDocker(t *testing.T, h *hostCase) {
 	var answer spoiler
-	endpoint := dockerProxy(t, func(*http.Request) {}, answer.spoil)
+	endpoint := dockerProxy(t, nil, answer.spoil)
 	a := startAgent(h.cluster, h.docker, []string{"HELIOS_WAIT_INSPECT_INTERVAL_MILLIS=100"}, "--docker", endpoint) // it looks often
 	h.await(h.docker.Host, host.Up)
 	id := h.create(job.Job{Image: &h.image, Command: idle})

@@ -220,7 +220,7 @@ func killedBeforeStart(t *testing.T, h *hostCase) {
 	var a *agent
 	starts := make(chan struct{}, 1)
 	again := make(chan struct{})
-	endpoint := dockerProxy(t, func(r *http.Request) {
+	endpoint := dockerProxy(t, func(w http.ResponseWriter, r *http.Request, daemon http.Handler) {
 		if strings.HasSuffix(r.URL.Path, "/start") {
 			select {
 			case starts <- struct{}{}:
@@ -228,6 +228,7 @@ func killedBeforeStart(t *testing.T, h *hostCase) {
 			default:
 			}
 		}
+		daemon.ServeHTTP(w, r)
 	}, nil)
 	a = h.start("--docker", endpoint)
 	id := h.create(job.Job{Image: &h.image, Command: idle})
