@@ -22,6 +22,8 @@ type setup struct {
 	links                    bool               // a proxy before each server of ZooKeeper
 	agent                    []string           // more options of the agents
 	docker                   *dockertest.Daemon // of the agents; nil: the machine's, under a host name for each
+	identified               bool               // with a cluster id
+	all                      []string           // more options of masters and agents
 	bare                     bool               // without agents: populate starts them later
 }
 
@@ -56,9 +58,17 @@ func (tr *trial) start(s setup) *faultCluster {
 		}
 		servers = strings.Join(addrs, ",")
 	}
+	if s.identified {
+		r := helios(tr, nil, "store", "init", "--zk", servers)
+		_, id, ok := strings.Cut(strings.TrimSpace(r.out), "cluster id is: ")
+		if r.exit != 0 || !ok {
+			tr.Fatalf("store init: %s", r)
+		}
+		s.all = append(s.all, "--zk-cluster-id", id)
+	}
 	var more []string
 	for range max(1, s.masters) {
-		m := startNamedMaster(tr, servers, s.timeout()...)
+		m := startNamedMaster(tr, servers, s.options()...)
 		c.masters, more = append(c.masters, m), append(more, m.api)
 	}
 	c.cluster = newCluster(tr, more[0], servers, more[1:]...)
@@ -69,9 +79,9 @@ func (tr *trial) start(s setup) *faultCluster {
 	return c
 }
 
-// timeout is the option for the length of sessions.
-func (s setup) timeout() []string {
-	return []string{"--zk-session-timeout", cmp.Or(s.sessions, sessions)}
+// options are those of masters and agents.
+func (s setup) options() []string {
+	return append([]string{"--zk-session-timeout", cmp.Or(s.sessions, sessions)}, s.all...)
 }
 
 // populate starts the agents and gives them their tasks.
@@ -85,7 +95,7 @@ func (c *faultCluster) populate(s setup) {
 		if i == 0 {
 			docker.Load(c.image, dockertest.Probe(c.trial))
 		}
-		options := slices.Concat(s.timeout(), []string{"--port-range", portRange()}, s.agent)
+		options := slices.Concat(s.options(), []string{"--port-range", portRange()}, s.agent)
 		c.agents = append(c.agents, startAgent(c.cluster, docker, nil, options...))
 	}
 	for _, a := range c.agents {

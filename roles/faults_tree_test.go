@@ -19,6 +19,9 @@ import (
 func TestFaultsOfTheTree(t *testing.T) {
 	promises(t, []promise{
 		{"a wiped ZooKeeper stops no container, and gets all deployments back by accept --keep", 10 * time.Second, true, treeWiped},
+		{"a ZooKeeper wiped while agents were away stops no container", 10 * time.Second, false, treeWipedMeanwhile},
+		{"a wiped ZooKeeper that gets its data back needs nobody's word", 10 * time.Second, false, treeWipedAndRestored},
+		{"with a cluster id, a ZooKeeper without it is as good as none", 10 * time.Second, false, treeWithoutClusterID},
 		{"accept --follow on a wiped ZooKeeper ends the tasks of the host that it names alone", 10 * time.Second, false, treeWipedAndFollowed},
 		{"a ZooKeeper from before the registration stops no container", 10 * time.Second, false, treeFromBeforeRegistration},
 		{"a ZooKeeper from before a deploy stops no container", 10 * time.Second, true, treeFromBeforeDeploy},
@@ -56,10 +59,14 @@ func (c *faultCluster) accept(mode string, agents ...*agent) {
 	}
 }
 
-// keep is how a doubt about all hosts ends that is a fault's: the containers have run on, and a person wants it so.
+// keep is how a doubt about all hosts ends that is a fault's: the containers have run on, also over the death of an agent,
+// and a person wants it so.
 func (c *faultCluster) keep() {
 	c.trial.Helper()
 	c.doubted(c.agents...)
+	c.agents[0].kill()
+	c.agents[0].restart()
+	c.agents[0].said(`(?s)the wishes are in doubt.*agent starts.*registered`)
 	c.goesOn(5 * time.Second)
 	c.ends()
 	c.accept("--keep", c.agents...)
@@ -84,6 +91,57 @@ func treeWiped(tr *trial) {
 	c := tr.start(setup{agents: 3, tasks: 2})
 	c.setBack("")
 	c.keep()
+}
+
+func treeWipedMeanwhile(tr *trial) {
+	c := tr.start(setup{agents: 2, tasks: 2})
+	for _, a := range c.agents {
+		a.kill()
+	}
+	c.setBack("")
+	for _, a := range c.agents {
+		a.restart()
+	}
+	c.keep()
+}
+
+// treeWipedAndRestored sets the wiped ZooKeeper to what it was just before, once agents have seen it empty.
+func treeWipedAndRestored(tr *trial) {
+	c := tr.start(setup{agents: 2, tasks: 2})
+	backup := c.zookeeper.Backup(0)
+	c.setBack("")
+	c.doubted(c.agents...)
+	tr.goesOn(5 * time.Second)
+	c.setBack(backup)
+	c.ends()
+	c.reachesCertainty()
+}
+
+// reachesCertainty is the wished state of a cluster whose agents were in doubt.
+func (c *faultCluster) reachesCertainty() {
+	c.trial.Helper()
+	c.reaches(func() error {
+		for _, a := range c.agents {
+			log := a.log()
+			if strings.LastIndex(log, "the wishes are known again") < strings.LastIndex(log, "the wishes are in doubt") {
+				return fmt.Errorf("%s is in doubt", a.docker.Host)
+			}
+		}
+		return c.wished()
+	})
+	storetest.Eventually(c.trial, inTime, c.deployUnwatched())
+}
+
+func treeWithoutClusterID(tr *trial) {
+	c := tr.start(setup{agents: 2, tasks: 2, identified: true})
+	backup := c.zookeeper.Backup(0)
+	c.setBack("")
+	for _, a := range c.agents {
+		a.said(`zookeeper has no tree of this cluster`)
+	}
+	tr.goesOn(10 * time.Second)
+	c.setBack(backup)
+	c.recovers()
 }
 
 func treeWipedAndFollowed(tr *trial) {
@@ -194,14 +252,8 @@ func treeOfAnotherCluster(tr *trial) {
 		}
 	}
 	c.setBack(own)
-	tr.ends()
-	tr.reaches(func() error {
-		if !strings.Contains(c.agents[1].log(), "the wishes are known again") {
-			return errors.New("the doubt is not over")
-		}
-		return c.wished()
-	})
-	storetest.Eventually(tr, inTime, c.deployUnwatched())
+	c.ends()
+	c.reachesCertainty()
 }
 
 // configDeleted leaves nothing of what was wished. Masters and agents make what they need anew.
