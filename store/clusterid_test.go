@@ -258,3 +258,27 @@ func TestClusterIDThatIsNoNameIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestClusterIDGuardsATreeWithAccessLists(t *testing.T) {
+	t.Parallel()
+	onEachServer(t, func(t *testing.T, address string) {
+		acls := &ACLs{Master: NewIdentity("helios-master", "mpass"), Agent: NewIdentity("helios-agent", "apass")}
+		as := func(user, password string) *Store {
+			return open(t, Options{Servers: address, ClusterID: clusterX, ACLs: acls, Credential: Credential{User: user, Password: password}})
+		}
+		free := open(t, Options{Servers: address, ACLs: acls, Credential: Credential{User: "helios-master", Password: "mpass"}})
+		must(t, free.CreateClusterID(t.Context(), clusterX, false))
+		master, agent := as("helios-master", "mpass"), as("helios-agent", "apass")
+		must(t, master.ensureBase(t.Context()))
+		_, err := agent.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "id1"})
+		must(t, err)
+		must(t, master.CreateJob(t.Context(), sample("web")))
+		must(t, master.Deploy(t.Context(), "h1", start(sample("web")), ""))
+		told := watch(t, agent)
+		told.await(t, "web START")
+		must(t, free.session.remove(t.Context(), configID(clusterX)))
+		for _, s := range []*Store{master, agent} {
+			eventually(t, ErrNoCluster, func() error { _, err := s.JobIDs(t.Context()); return err })
+		}
+	})
+}
