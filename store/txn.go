@@ -111,7 +111,7 @@ func (s *session) attempt(ctx context.Context, t *txn, witness string, before *z
 			return false, err
 		}
 		var results []zk.MultiResponse
-		if results, err = once(ctx, s, t.request(s)); !connectionLost(err) {
+		if results, err = inCluster(ctx, s, t.request(s)); !connectionLost(err) {
 			return false, t.refused(results, s.denied(err))
 		}
 		if err := s.catchUp(ctx); err != nil {
