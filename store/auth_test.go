@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,9 +99,9 @@ func TestRefusedCredentialIsToldWithoutThePasswordAndTriedMoreAndMoreRarely(t *t
 	)
 	inBubble(t, func(t *testing.T, links func() *links) {
 		dial := &tap{server: links().dial}
-		refusing := true
+		var accepting atomic.Bool
 		dial.tamper(nil, func(_ int, operation int32, frame []byte) ([]byte, error) {
-			if operation == codeAuth && refusing {
+			if operation == codeAuth && !accepting.Load() {
 				copy(frame[16:], appendNumbers(nil, authFailed))
 			}
 			return frame, nil
@@ -114,7 +115,7 @@ func TestRefusedCredentialIsToldWithoutThePasswordAndTriedMoreAndMoreRarely(t *t
 		if n := len(dial.connections()); n < 20 || n > 30 {
 			t.Errorf("%d connections in ten minutes", n)
 		}
-		refusing = false
+		accepting.Store(true)
 		time.Sleep(31 * time.Second)
 		if !s.Connected() {
 			t.Error("not connected although the credential is good now")

@@ -53,14 +53,15 @@ func (k *known) disconnected() {
 	k.mu.Unlock()
 }
 
-// look gives a node as far as it is known. One that is not may be read with a watch and added for this link.
+// look gives a node as far as it is known. One that is not may be read with a watch and added for this link, if there is
+// room for the largest: a watch on what is not remembered then would be set at each reading.
 func (k *known) look(path string) (n node, ok, watch bool, link int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if found := k.nodes[path]; found != nil {
 		return found.node, found.link == k.link && found.silent(), true, k.link
 	}
-	if k.full(0) && time.Since(k.swept) > sweepEvery {
+	if k.full(maxRequest) && time.Since(k.swept) > sweepEvery {
 		for _, old := range k.nodes {
 			if !old.silent() {
 				k.drop(old)
@@ -68,7 +69,7 @@ func (k *known) look(path string) (n node, ok, watch bool, link int) {
 		}
 		k.swept = time.Now()
 	}
-	return node{path: path}, false, !k.full(0), k.link
+	return node{path: path}, false, !k.full(maxRequest), k.link
 }
 
 // full reports whether there is no room for a node of size.
