@@ -35,6 +35,28 @@ type Departure struct {
 	Removed int64
 }
 
+// Late reports whether tasks that are gone may have gone otherwise than by a master's transaction, which takes the host
+// off the job's list at the same moment: unless the last change of the list is such a moment, or the making of an entry,
+// this may be a tree that is being deleted node by node. Such a reading is told when the list has stood for a while:
+// then nobody is deleting it.
+func (t Tasks) Late() bool {
+	gone, proven := false, false
+	for _, d := range t.Departed {
+		if d.Listed {
+			continue
+		}
+		last := max(d.Changed, d.Removed)
+		if last > t.Latest {
+			return true
+		}
+		gone, proven = true, proven || last == t.Latest
+	}
+	for _, n := range t.Nodes {
+		proven = proven || n.Created == t.Latest
+	}
+	return gone && !proven
+}
+
 // departure reads what there is about a task that was taken out of the list.
 func (s *session) departure(ctx context.Context, hostName, name string) (Departure, error) {
 	directory := configHostJobs(hostName)
@@ -69,7 +91,7 @@ func (s *Store) noted(ctx context.Context, hostName string) (Noted, error) {
 	if err != nil {
 		return Noted{}, nil
 	}
-	noted := Noted{Agent: note.Agent, Count: note.Count}
+	noted := Noted{Agent: note.Agent, Count: note.Count, Line: note.Line}
 	if note.Doubt != nil {
 		noted.Doubt = note.Doubt.Token
 	}
@@ -80,5 +102,6 @@ func (s *Store) noted(ctx context.Context, hostName string) (Noted, error) {
 type Noted struct {
 	Agent string
 	Count int64
+	Line  int64
 	Doubt string // token of the doubt that it speaks of
 }

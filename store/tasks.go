@@ -6,11 +6,15 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 
 	"github.com/helios-go/helios/store/job"
 )
+
+// standing is how long a list must have stood that may be being deleted.
+const standing = 2 * time.Second
 
 // Tasks is one complete reading of what a host shall run.
 type Tasks struct {
@@ -55,7 +59,8 @@ func (s *Store) WatchTasks(ctx context.Context, hostName string, known func() []
 	if !legalName(hostName) {
 		return named("watch tasks of", hostName, ErrName)
 	}
-	var last *reading
+	var last, waiting *reading
+	var since time.Time // of waiting
 	return s.session.loop(ctx, "reading the tasks of "+hostName, func(ctx context.Context, w *watches) error {
 		if last == nil { // what one server of an ensemble does not know yet must not look like an older store
 			if err := s.session.catchUp(ctx); err != nil {
@@ -66,8 +71,17 @@ func (s *Store) WatchTasks(ctx context.Context, hostName string, known func() []
 		if err != nil || last != nil && last.same(now) {
 			return err
 		}
-		last = now
-		changed(now.tasks())
+		tasks := now.tasks()
+		if tasks.Late() && !(waiting != nil && now.list.Pzxid == waiting.list.Pzxid && time.Since(since) >= standing) {
+			if waiting == nil || now.list.Pzxid != waiting.list.Pzxid {
+				waiting, since = now, time.Now()
+			}
+			bell := w.bell
+			time.AfterFunc(standing, func() { ring(bell) })
+			return nil
+		}
+		last, waiting = now, nil
+		changed(tasks)
 		return nil
 	})
 }

@@ -14,10 +14,11 @@ type evidence struct {
 	Latest    int64                     // zxid of the last entry made or deleted
 	Nodes     map[string]store.NodeMark // by name
 	Notes     int64                     // count of this agent's last note that is known to be in the store
+	Line      int64                     // of that note; 0: the list does not follow from the one before
 }
 
-func evidenceOf(r store.Tasks, notes int64) *evidence {
-	return &evidence{Directory: r.Directory, Latest: r.Latest, Nodes: r.Nodes, Notes: notes}
+func evidenceOf(r store.Tasks) *evidence {
+	return &evidence{Directory: r.Directory, Latest: r.Latest, Nodes: r.Nodes}
 }
 
 // same reports whether a list is exactly as it was: whatever became of the store meanwhile, this did not change.
@@ -127,7 +128,7 @@ func (e *evidence) breaks(agent string, r store.Tasks) string {
 			return another
 		}
 	}
-	if e.Notes > 0 && (r.Noted.Agent != agent || r.Noted.Count < e.Notes) {
+	if e.Notes > 0 && (r.Noted.Agent != agent || r.Noted.Count < e.Notes || r.Noted.Line != e.Line) {
 		return noteOlder
 	}
 	return ""

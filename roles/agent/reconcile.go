@@ -49,8 +49,8 @@ type reconciler struct {
 
 	mu         sync.Mutex // guards what stands below
 	reading    *store.Tasks
-	noted      int64            // count of the note that was left before the reading began
-	begun      int64            // the same, of the reading that is under way
+	noted      store.Noted      // the note that was left before the reading began
+	begun      store.Noted      // the same, of the reading that is under way
 	acceptance *host.Acceptance // not acted on yet
 	told       wishes           // for those who ask
 	running    map[job.ID]*supervisor.Supervisor
@@ -117,7 +117,7 @@ func (r *reconciler) describe() httpapi.AgentWishes {
 func (r *reconciler) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.begun = r.told.notes()
+	r.begun = r.told.note()
 	names := make(map[string]bool)
 	for id := range r.told.tasks {
 		names[id.String()] = true
@@ -227,8 +227,8 @@ func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acce
 	wished := r.wishes
 	if reading != r.judged {
 		n := &reading.Noted
-		if left := wished.notes(); left > noted && (noted == 0 || n.Agent == r.id && n.Count >= noted) {
-			n.Agent, n.Count = r.id, max(n.Count, left) // it was left while the list was read
+		if left := wished.note(); left.Count > noted.Count && (noted.Count == 0 || n.Agent == r.id && n.Line == noted.Line && n.Count >= noted.Count) {
+			n.Agent, n.Count, n.Line = r.id, max(n.Count, left.Count), left.Line // it was left while the list was read
 		}
 		wished = wished.read(r.id, *reading, now)
 	}
@@ -248,8 +248,9 @@ func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *sto
 	if wished.seen == nil {
 		return true // no list was ever read
 	}
-	n := host.Note{Agent: r.id, Count: wished.notes(), Doubt: wished.doubt}
-	stale := reading.Noted.Agent != r.id || reading.Noted.Count < n.Count
+	n := host.Note{Agent: r.id, Count: wished.note().Count, Doubt: wished.doubt}
+	n.Line = wished.seen.Line
+	stale := n.Line == 0 || reading.Noted.Agent != r.id || reading.Noted.Count < n.Count || reading.Noted.Line != n.Line
 	doubt := ""
 	if n.Doubt != nil {
 		doubt = n.Doubt.Token
@@ -261,7 +262,10 @@ func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *sto
 	if reading.Noted.Agent == r.id {
 		n.Count = max(n.Count, reading.Noted.Count)
 	}
-	n.Count++
+	n.Count = max(n.Count+1, time.Now().UnixMicro()) // an agent that forgot all its notes goes on counting
+	if n.Line == 0 {
+		n.Line = n.Count
+	}
 	if acceptance != nil && doubt != acceptance.Token {
 		n.Ended = acceptance
 	}
@@ -273,9 +277,9 @@ func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *sto
 		return !gains
 	}
 	seen := *wished.seen
-	seen.Notes = n.Count
+	seen.Notes, seen.Line = n.Count, n.Line
 	wished.seen = &seen
-	reading.Noted = store.Noted{Agent: n.Agent, Count: n.Count, Doubt: doubt}
+	reading.Noted = store.Noted{Agent: n.Agent, Count: n.Count, Line: n.Line, Doubt: doubt}
 	return true
 }
 

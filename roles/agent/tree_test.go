@@ -20,6 +20,7 @@ type tree struct {
 	hosts       map[string]hostsNode
 	note        store.Noted
 	ports       map[string]job.PortMapping // of all jobs
+	named       map[string]int64           // moments at which masters last undeployed or stopped tasks, by name
 }
 
 type listNode struct {
@@ -41,7 +42,7 @@ type hostsNode struct {
 
 // newTree is a store with a registered host and jobs of these names.
 func newTree(clock int64, names ...string) *tree {
-	t := &tree{clock: clock, tasks: make(map[string]storedTask), hosts: make(map[string]hostsNode)}
+	t := &tree{clock: clock, tasks: make(map[string]storedTask), hosts: make(map[string]hostsNode), named: make(map[string]int64)}
 	t.begin()
 	t.makeList()
 	for _, name := range names {
@@ -52,7 +53,7 @@ func newTree(clock int64, names ...string) *tree {
 
 func (t *tree) clone() *tree {
 	c := *t
-	c.tasks, c.hosts = maps.Clone(t.tasks), maps.Clone(t.hosts)
+	c.tasks, c.hosts, c.named = maps.Clone(t.tasks), maps.Clone(t.hosts), maps.Clone(t.named)
 	if t.list != nil {
 		c.list = new(*t.list)
 	}
@@ -104,6 +105,9 @@ func (t *tree) deploy(name string, goal job.Goal) bool {
 	t.tasks[name] = storedTask{mark: store.NodeMark{Created: zxid, Changed: zxid, Time: t.clock}, goal: goal}
 	t.hosts[name] = hostsNode{latest: zxid, listed: true}
 	t.touch(zxid)
+	if goal != job.Start {
+		t.named[name] = t.clock
+	}
 	return true
 }
 
@@ -119,6 +123,7 @@ func (t *tree) undeploy(name string) bool {
 		t.written = zxid // as our masters do where the job is lost
 	}
 	t.touch(zxid)
+	t.named[name] = t.clock
 	return true
 }
 
@@ -131,6 +136,9 @@ func (t *tree) set(name string, goal job.Goal, garbage bool) bool {
 	n.mark.Changed, n.mark.Time = t.begin(), t.clock
 	n.mark.Version++
 	t.tasks[name] = n
+	if goal != job.Start && !garbage {
+		t.named[name] = t.clock
+	}
 	return true
 }
 
@@ -204,7 +212,7 @@ func (t *tree) read(known []string) store.Tasks {
 // leave is the agent's note.
 func (t *tree) leave(n host.Note) {
 	t.begin()
-	t.note = store.Noted{Agent: n.Agent, Count: n.Count}
+	t.note = store.Noted{Agent: n.Agent, Count: n.Count, Line: n.Line}
 	if n.Doubt != nil {
 		t.note.Doubt = n.Doubt.Token
 	}

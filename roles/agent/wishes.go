@@ -37,7 +37,10 @@ func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
 	}
 	verdicts, reason := w.judge(agent, r)
 	next := wishes{
-		known: true, seen: evidenceOf(r, w.notes()), tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool),
+		known: true, seen: evidenceOf(r), tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool),
+	}
+	if next.seen.Notes = w.note().Count; w.seen != nil && reason == "" {
+		next.seen.Line = w.seen.Line
 	}
 	differences := make(map[string]host.Difference)
 	for name := range w.names(r) {
@@ -198,12 +201,12 @@ func (w wishes) follow(r store.Tasks, now time.Time) wishes {
 	return next
 }
 
-// notes is the count of the last note that is known to be in the store.
-func (w wishes) notes() int64 {
+// note is the last note that is known to be in the store.
+func (w wishes) note() store.Noted {
 	if w.seen == nil {
-		return 0
+		return store.Noted{}
 	}
-	return w.seen.Notes
+	return store.Noted{Count: w.seen.Notes, Line: w.seen.Line}
 }
 
 // gains reports whether the next wishes follow a node that these do not know: one that was made since.

@@ -261,9 +261,9 @@ func TestWishesAfterAReading(t *testing.T) {
 			before.set("a", job.Start, false) // by the same transaction
 			s.deploy("c", job.Start)
 			w := wishes{}.read("A", s.read(nil), now)
-			w.seen.Notes = 7
-			s.note = store.Noted{Agent: "A", Count: 7}
-			before.note = store.Noted{Agent: "A", Count: 6}
+			w.seen.Notes, w.seen.Line = 7, 5
+			s.note = store.Noted{Agent: "A", Count: 7, Line: 5}
+			before.note = store.Noted{Agent: "A", Count: 6, Line: 5}
 			if c.lose != nil {
 				w = c.lose(w)
 			}

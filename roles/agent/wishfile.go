@@ -55,6 +55,7 @@ func (r *recollection) JSON() document.Value {
 		document.Member{Name: "latest", Value: document.Long(&r.seen.Latest), Required: true},
 		document.Member{Name: "nodes", Value: document.Map(&r.seen.Nodes, document.TextKeys, nodeMarkJSON)},
 		document.Member{Name: "notes", Value: document.Long(&r.seen.Notes)},
+		document.Member{Name: "line", Value: document.Long(&r.seen.Line)},
 		document.Member{Name: "doubt", Value: document.Optional(&r.doubt, (*host.Doubt).JSON)},
 	)
 }

@@ -12,6 +12,8 @@ const noteVersion = 1
 // store, and what it doubts.
 type Note struct {
 	Agent string // id of the agent
+	// Line is the count of the first note since the agent found a store that did not follow from its last note.
+	Line  int64
 	Count int64  // of its notes: a store that has a lower count than the agent wrote is an older one
 	Doubt *Doubt // nil: the agent follows what is stored
 	Ended *Acceptance
@@ -61,6 +63,7 @@ func (n *Note) JSON() document.Value {
 		document.Version(noteVersion),
 		document.Member{Name: "agent", Value: document.Text(&n.Agent), Required: true},
 		document.Member{Name: "count", Value: document.Long(&n.Count), Required: true},
+		document.Member{Name: "line", Value: document.Long(&n.Line), Required: true},
 		document.Member{Name: "doubt", Value: document.Optional(&n.Doubt, (*Doubt).JSON)},
 		document.Member{Name: "ended", Value: document.Optional(&n.Ended, (*Acceptance).JSON)},
 	)
