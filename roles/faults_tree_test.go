@@ -88,7 +88,7 @@ func (c *faultCluster) setBack(backup string) {
 }
 
 func treeWiped(tr *trial) {
-	c := tr.start(setup{agents: 3, tasks: 2})
+	c := tr.start(setup{agents: 3})
 	c.setBack("")
 	c.keep()
 }
@@ -176,7 +176,7 @@ func treeFromBeforeRegistration(tr *trial) {
 }
 
 func treeFromBeforeDeploy(tr *trial) {
-	c := tr.start(setup{agents: 2, tasks: 1})
+	c := tr.start(setup{})
 	backup := c.zookeeper.Backup(0)
 	c.deployAll(2)
 	c.setBack(backup)
@@ -319,7 +319,7 @@ func tasksMadeAnew(tr *trial) {
 
 // taskGarbage lets agents and masters see garbage, and new agents begin with it; then what was there is there again.
 func taskGarbage(tr *trial) {
-	c := tr.start(setup{agents: 2, tasks: 2})
+	c := tr.start(setup{tasks: 2})
 	mend := c.spoil(c.taskNodes()...)
 	c.doubted(c.agents...)
 	c.agents[0].kill()
