@@ -146,9 +146,11 @@ func containerDuplicated(tr *trial) {
 	c.recovers()
 }
 
+// fortyKilled has a Docker of its own, so that the others need not wait for it.
 func fortyKilled(tr *trial) {
-	c := tr.start(setup{})
-	docker := c.agents[0].docker
+	private := startPrivate(tr)
+	docker := private.Daemon
+	c := tr.start(setup{docker: docker, agent: []string{"--docker", private.Endpoint}})
 	var ids []job.ID
 	for range 40 {
 		id := c.create(job.Job{Image: &c.image})
@@ -170,4 +172,3 @@ func fortyKilled(tr *trial) {
 	tr.replaced(c, docker, before)
 	c.recovers()
 }
-

@@ -25,12 +25,12 @@ func TestFaultsOfDocker(t *testing.T) {
 		{"Docker may hang for longer than the agent waits", 15 * time.Second, false, dockerHangs},
 		{"all answers of Docker may be lost, though it does what it is asked", 45 * time.Second, false, dockerMuted},
 		{"connections to Docker may be half open", 45 * time.Second, false, dockerHalfOpen},
-		{"Docker may answer every request with 500, also to an agent that starts", 10 * time.Second, true, dockerFails},
-		{"Docker may answer nothing sensible, also to an agent that starts", 10 * time.Second, false, dockerRaves},
-		{"Docker may list no container, also to an agent that starts", 10 * time.Second, false, dockerListsNone},
+		{"Docker may answer every request with 500, also to an agent that starts", 20 * time.Second, true, dockerFails},
+		{"Docker may answer nothing sensible, also to an agent that starts", 20 * time.Second, false, dockerRaves},
+		{"Docker may list no container, also to an agent that starts", 20 * time.Second, false, dockerListsNone},
 		{"Docker may answer late", 20 * time.Second, false, dockerAnswersLate},
 		{"Docker's events may stay away, and a dead container is replaced all the same", 40 * time.Second, false, dockerEventsSilent},
-		{"Docker's events may be cut again and again", 10 * time.Second, false, dockerEventsCut},
+		{"Docker's events may be cut again and again", 20 * time.Second, false, dockerEventsCut},
 	})
 }
 
@@ -95,7 +95,9 @@ func amidDocker(tr *trial, fault func(*storetest.Proxy), whole time.Duration) {
 	tr.goesOn(whole)
 	link.Heal()
 	tr.ends()
-	tr.reaches(func() error { return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id)) })
+	tr.reaches(func() error {
+		return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id))
+	})
 	c.recovers()
 }
 
@@ -171,7 +173,9 @@ func lies(tr *trial, rule func(w http.ResponseWriter, r *http.Request, daemon ht
 	tr.goesOn(6 * time.Second)
 	link.set(nil)
 	tr.ends()
-	tr.reaches(func() error { return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id)) })
+	tr.reaches(func() error {
+		return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id))
+	})
 	c.recovers()
 }
 

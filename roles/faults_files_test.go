@@ -17,8 +17,8 @@ import (
 // TestFaultsOfStateDirectories takes an agent's memory away, wholly and by halves.
 func TestFaultsOfStateDirectories(t *testing.T) {
 	promises(t, []promise{
-		{"the disk of a state directory may be full, and dead containers are replaced meanwhile", 10 * time.Second, false, stateFull},
-		{"a state directory may become read-only, and dead containers are replaced meanwhile", 10 * time.Second, false, stateReadOnly},
+		{"the disk of a state directory may be full, and dead containers are replaced meanwhile", 20 * time.Second, false, stateFull},
+		{"a state directory may become read-only, and dead containers are replaced meanwhile", 20 * time.Second, false, stateReadOnly},
 		{"each file of a state directory may be damaged", 10 * time.Second, false, stateDamaged},
 		{"a state directory may be deleted, and its containers are adopted", 10 * time.Second, true, stateDeleted},
 		{"a state directory and its agent id may be lost, and containers are adopted by their labels", 15 * time.Second, true, stateAndIDLost},
@@ -97,7 +97,9 @@ func withoutDisk(tr *trial, c *faultCluster, end func()) {
 	tr.goesOn(4 * time.Second)
 	end()
 	tr.ends()
-	tr.reaches(func() error { return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id)) })
+	tr.reaches(func() error {
+		return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id))
+	})
 	c.recovers()
 }
 
@@ -142,19 +144,10 @@ func stateReadOnly(tr *trial) {
 func stateDamaged(tr *trial) {
 	c := tr.start(setup{tasks: 3})
 	a := c.agents[0]
-	for name := range content(tr, a.dir) {
-		for _, damage := range []func([]byte) []byte{
-			func([]byte) []byte { return []byte(garbage) },
-			func([]byte) []byte { return nil },
-			func(data []byte) []byte { return data[:len(data)/2] },
-		} {
+	for name, good := range content(tr, a.dir) {
+		for _, damaged := range [][]byte{[]byte(garbage), nil, good[:len(good)/2]} {
 			a.kill()
-			path := filepath.Join(a.dir, name)
-			good, err := os.ReadFile(path)
-			if err != nil {
-				tr.Fatal(err)
-			}
-			fill(tr, a.dir, map[string][]byte{name: damage(good)})
+			fill(tr, a.dir, map[string][]byte{name: damaged})
 			a.restart()
 			if name == "id" { // it is nobody, or somebody else, until a person puts that right
 				tr.goesOn(2 * time.Second)
@@ -163,7 +156,13 @@ func stateDamaged(tr *trial) {
 				a.restart()
 			}
 			tr.ends()
-			tr.reaches(c.wished)
+			tr.reaches(func() error {
+				log := a.log()
+				if strings.LastIndex(log, `"registered"`) < strings.LastIndex(log, `"agent starts"`) {
+					return errors.New("not registered again")
+				}
+				return c.wished()
+			})
 		}
 	}
 	c.recovers()

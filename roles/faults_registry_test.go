@@ -20,9 +20,9 @@ func TestFaultsOfRegistries(t *testing.T) {
 	const soon, late = 40 * time.Second, 130 * time.Second // the pauses between pulls, and what a pull takes
 	promises(t, []promise{
 		{"a registry that hangs keeps no image that is there from running", soon, false, registryFault(registryHang)},
-		{"a registry that answers 401 keeps no image that is there from running", late, false, registryFault(answering(http.StatusUnauthorized))},
-		{"a registry that answers 404 keeps no image that is there from running", late, false, registryFault(answering(http.StatusNotFound))},
-		{"a registry that answers 500 keeps no image that is there from running", soon, true, registryFault(answering(http.StatusInternalServerError))},
+		{"a registry that answers 401 keeps no image that is there from running", soon, false, registryFault(answering(http.StatusUnauthorized, "UNAUTHORIZED"))},
+		{"a registry that answers 404 keeps no image that is there from running", late, false, registryFault(answering(http.StatusNotFound, "MANIFEST_UNKNOWN"))},
+		{"a registry that answers 500 keeps no image that is there from running", soon, false, registryFault(answering(http.StatusInternalServerError, "UNKNOWN"))},
 		{"a registry with wrong digests keeps no image that is there from running", soon, false, registryFault(wrongDigests)},
 		{"an image is pulled from a slow registry", 90 * time.Second, false, registrySlow},
 	})
@@ -32,9 +32,18 @@ func registryHang(http.Handler) http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 }
 
-func answering(code int) func(http.Handler) http.Handler {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, http.StatusText(code), code) })
+// answering refuses all but the first question of a client, which is whether this is a registry.
+func answering(status int, code string) func(http.Handler) http.Handler {
+	return func(whole http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.TrimSuffix(r.URL.Path, "/") == "/v2" {
+				whole.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"errors":[{"code":%q,"message":"as the test wants it"}]}`, code)
+		})
 	}
 }
 
@@ -66,7 +75,7 @@ func registryFault(fault func(http.Handler) http.Handler) func(tr *trial) {
 		c := tr.start(setup{})
 		docker := c.agents[0].docker
 		registry := docker.Registry("127.0.0.1:0")
-		there, absent := registry.Push("there:1", dockertest.Probe(tr)), registry.Push("absent:1", dockertest.Busybox(tr))
+		there, absent := registry.Push("there:1", dockertest.Probe(tr)), registry.Push("absent:1", dockertest.Heavy(tr, dockertest.Busybox(tr), 1<<20))
 		pulled := c.create(job.Job{Image: &there})
 		c.deploy(pulled, docker.Host)
 		c.awaitState(pulled, docker.Host, job.Running)
@@ -105,7 +114,7 @@ func registrySlow(tr *trial) {
 	c := tr.start(setup{})
 	docker := c.agents[0].docker
 	registry := docker.Registry("127.0.0.1:0")
-	image := registry.Push("slow:1", dockertest.Busybox(tr))
+	image := registry.Push("slow:1", dockertest.Heavy(tr, dockertest.Busybox(tr), 1<<20))
 	registry.Break(func(whole http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !isBlob(r) {

@@ -181,8 +181,8 @@ func (e *Engine) classify(ctx context.Context, err error) error {
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Cause(ctx)
-	case client.IsErrConnectionFailed(err):
-		e.forget()
+	case client.IsErrConnectionFailed(err), errors.Is(ctx.Err(), context.DeadlineExceeded) && !answered(err):
+		e.forget() // other idle connections may be as dead as this one
 		return fmt.Errorf("%w: %w", supervisor.ErrUnavailable, err)
 	case errdefs.IsUnavailable(err) || !answered(err):
 		return fmt.Errorf("%w: %w", supervisor.ErrUnavailable, err)

@@ -237,6 +237,8 @@ func (d *Daemon) clean() {
 	for _, c := range containers {
 		ids = append(ids, c.ID)
 	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	var removals errgroup.Group
 	removals.SetLimit(8)
 	for _, id := range ids {

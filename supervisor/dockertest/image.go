@@ -16,7 +16,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/moby/moby/client"
 )
 
@@ -118,6 +120,19 @@ func Exposing(t testing.TB, img v1.Image, ports ...string) v1.Image {
 		exposing.ExposedPorts[port] = struct{}{}
 	}
 	if img, err = mutate.Config(img, *exposing); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// Heavy returns the image with one more layer, of so many bytes that no daemon has yet: a pull has to fetch them.
+func Heavy(t testing.TB, img v1.Image, size int) v1.Image {
+	t.Helper()
+	layer, err := random.Layer(int64(size), types.DockerLayer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img, err = mutate.AppendLayers(img, layer); err != nil {
 		t.Fatal(err)
 	}
 	return img

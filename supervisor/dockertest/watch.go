@@ -14,8 +14,9 @@ import (
 
 // Watch notes what happens to the test's containers, from its start to the end of the test.
 type Watch struct {
-	mu     sync.Mutex // guards events
+	mu     sync.Mutex // guards what follows
 	events []Event
+	noted  map[string]bool // a stream that is opened anew tells some a second time
 }
 
 // Event is one thing that happened to a container.
@@ -30,7 +31,7 @@ type Event struct {
 // event on; what a daemon did just before it was killed may be missing.
 func (d *Daemon) Watch() *Watch {
 	d.t.Helper()
-	w := &Watch{}
+	w := &Watch{noted: make(map[string]bool)}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(d.t.Context()))
 	begin := time.Now()
 	first := d.stream(ctx, begin) // is subscribed before anything else happens
@@ -47,7 +48,9 @@ func (d *Daemon) Watch() *Watch {
 func (w *Watch) Events() []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.events)
+	events := slices.Clone(w.events)
+	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
+	return events
 }
 
 func (d *Daemon) stream(ctx context.Context, since time.Time) client.EventsResult {
@@ -61,10 +64,10 @@ func (w *Watch) follow(ctx context.Context, d *Daemon, s client.EventsResult, la
 	for {
 		select {
 		case m := <-s.Messages:
-			if at := time.Unix(0, m.TimeNano); at.After(last) {
+			if at := time.Unix(0, m.TimeNano); at.After(last) { // events of different containers may come out of order
 				last = at
-				w.note(d, m)
 			}
+			w.note(d, m)
 		case <-s.Err:
 			select {
 			case <-ctx.Done():
@@ -86,6 +89,11 @@ func (w *Watch) note(d *Daemon, m events.Message) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	key := fmt.Sprint(m.TimeNano, m.Action, m.Actor.ID)
+	if w.noted[key] {
+		return
+	}
+	w.noted[key] = true
 	w.events = append(w.events, Event{
 		At: time.Unix(0, m.TimeNano), Action: string(m.Action), Container: m.Actor.ID, Labels: m.Actor.Attributes,
 	})
