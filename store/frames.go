@@ -44,6 +44,21 @@ func replyHeader(body []byte) (xid, code int32, ok bool) {
 	return number(body), number(body[12:]), true
 }
 
+// takeZxid takes the zxid out of a reply, which then says nothing of one.
+func takeZxid(body []byte) int64 {
+	field := body[4:12]
+	zxid := int64(binary.BigEndian.Uint64(field))
+	clear(field)
+	return zxid
+}
+
+// setLastSeen sets in a connect request the zxid that the client has seen last.
+func setLastSeen(frame []byte, zxid int64) {
+	if len(frame) >= 16 {
+		binary.BigEndian.PutUint64(frame[8:], uint64(zxid))
+	}
+}
+
 // welcomed takes the answer to a connect request apart: protocol version, time-out, session (0 for none), password.
 func welcomed(body []byte) (session int64, timeout time.Duration, ok bool) {
 	if len(body) < 20 {

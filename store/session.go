@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -18,8 +19,6 @@ import (
 
 const (
 	reconnectWait = 500 * time.Millisecond
-	settleWait    = 50 * time.Millisecond
-	firstWait     = 5 * time.Millisecond
 	closeWait     = time.Second // for requests under way
 )
 
@@ -45,7 +44,8 @@ type session struct {
 	calls   sync.WaitGroup // requests under way, abandoned ones included
 
 	known   known
-	cluster *clusterID // nil where none is guarded
+	seen    atomic.Int64 // zxid of the last answer
+	cluster *clusterID   // nil where none is guarded
 
 	mu        sync.Mutex // guards all below
 	closed    bool
@@ -56,8 +56,6 @@ type session struct {
 	timeout   time.Duration // of the session, as granted
 	refusals  time.Duration // the pause after the next refused credential; zero without one before
 	reason    error         // why there is no connection, as far as is known
-	met       bool          // there was a connection before
-	settling  *time.Timer   // announces the connection; nil for none, and for one that was announced
 }
 
 // link is the state of the connection between two changes.
@@ -175,6 +173,7 @@ func (s *session) connect(network, address string, _ time.Duration) (net.Conn, e
 	})
 	return newTransport(conn, greeting{
 		credential: s.credential,
+		seen:       &s.seen,
 		forget:     !s.link.up && time.Since(s.link.since) > s.timeout,
 		granted:    s.granted,
 		failed:     func(err error) { s.blame(address, err) },
@@ -222,10 +221,9 @@ func (s *session) noticed(event zk.Event) {
 	switch event.State {
 	case zk.StateHasSession:
 		s.granting.Stop()
-		s.settle(event.Server)
+		s.announce(event.Server)
 	case zk.StateDisconnected:
 		s.known.disconnected()
-		s.settling = nil
 		if s.granting != nil {
 			s.granting.Stop()
 		}
@@ -241,28 +239,17 @@ func (s *session) noticed(event zk.Event) {
 	}
 }
 
-// settle announces a connection a little later: the library is about to read, unguarded, the zxid of the last answer, and
-// all watches are about to ring, of which the first connection has none. s.mu is held.
-func (s *session) settle(server string) {
-	wait := settleWait
-	if !s.met {
-		s.met, wait = true, firstWait
+// announce tells all who wait of a connection. s.mu is held.
+func (s *session) announce(server string) {
+	if s.closed {
+		return
 	}
-	var timer *time.Timer
-	timer = time.AfterFunc(wait, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.settling != timer || s.closed {
-			return
-		}
-		s.settling, s.reason = nil, nil
-		s.change(true)
-		s.log.Info().Str("server", server).Msg("connected to zookeeper")
-		for bell := range s.bells {
-			ring(bell)
-		}
-	})
-	s.settling = timer
+	s.reason = nil
+	s.change(true)
+	s.log.Info().Str("server", server).Msg("connected to zookeeper")
+	for bell := range s.bells {
+		ring(bell)
+	}
 }
 
 // change records a new state of the connection. s.mu is held.

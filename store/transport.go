@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,9 +22,10 @@ var errGarbage = errors.New("the server's answer makes no sense")
 //
 //   - It authenticates before the library learns that there is a session, so that nothing is asked by nobody. The
 //     library's own way can hang for good when the connection is lost meanwhile.
-//   - It lets no watch outlive its connection. The library sets them again from the last zxid it saw, which it reads
-//     unguarded and an answer may have taken past a change of meanwhile; and says nothing when a server refuses that, or
-//     hangs up on it each time. Here they all ring instead: whoever watches reads and watches anew, as after any event.
+//   - It lets no watch outlive its connection. The library sets them again from the last zxid it saw, which an answer may
+//     have taken past a change of meanwhile; and says nothing when a server refuses that, or hangs up on it each time.
+//     Here they all ring instead: whoever watches reads and watches anew, as after any event.
+//   - It keeps the zxid of the last answer, which the library reads and writes unguarded, to itself.
 //   - It passes nothing on that makes the library panic.
 //   - It asks for a session that must be over without claiming to have seen anything: a store that was restored or
 //     wiped hangs up on whoever saw later states than it has, for ever.
@@ -43,6 +45,7 @@ type transport struct {
 // greeting is how a connection begins, and who is told of it.
 type greeting struct {
 	credential Credential
+	seen       *atomic.Int64               // zxid of the last answer, on any connection of the session
 	forget     bool                        // the session must be over
 	granted    func(timeout time.Duration) // a session
 	failed     func(error)                 // to read
@@ -63,9 +66,10 @@ func (t *transport) Write(frame []byte) (int, error) {
 	sent := frame
 	if !t.greeted {
 		t.greeted = true
-		if t.greeting.forget && len(frame) >= 16 {
-			clear(frame[8:16]) // the last zxid seen
+		if t.greeting.forget {
+			t.greeting.seen.Store(0)
 		}
+		setLastSeen(frame, t.greeting.seen.Load())
 	} else if xid, operation, ok := requestHeader(frame); ok && xid > 0 {
 		q := question{operation: operation}
 		if operation == codeSetWatches {
@@ -114,6 +118,9 @@ func (t *transport) receive() error {
 	if xid < 0 {
 		return nil
 	}
+	if zxid := takeZxid(body); zxid > 0 {
+		t.greeting.seen.Store(zxid)
+	}
 	t.mu.Lock()
 	q, asked := t.asked[xid]
 	delete(t.asked, xid)
@@ -159,7 +166,9 @@ func (t *transport) welcome() error {
 	if !ok {
 		return errGarbage
 	}
-	if session != 0 {
+	if session == 0 {
+		t.greeting.seen.Store(0) // expired: the next one may begin anywhere
+	} else {
 		if err := t.authenticate(); err != nil {
 			return err
 		}
