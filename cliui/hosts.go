@@ -109,9 +109,18 @@ func (k *call) doubts(ctx context.Context) map[string]host.Doubt {
 // hostsTable has a column for doubts where there are any.
 func (k *call) hostsTable(names []string, statuses map[string]host.Status, doubts map[string]host.Doubt) (*term.Table, error) {
 	columns := []term.Column{
-		{Name: "HOST", Least: 24}, {Name: "STATUS", Least: 16}, {Name: "DEPLOYED", Give: 2}, {Name: "RUNNING", Give: 1},
-		{Name: "CPUS", Give: 4}, {Name: "MEM", Give: 3}, {Name: "LOAD AVG", Give: 7}, {Name: "MEM USAGE", Give: 6},
-		{Name: "OS", Give: 10}, {Name: "HELIOS", Give: 8}, {Name: "DOCKER", Give: 9}, {Name: "LABELS", Give: 5, Least: 12},
+		{Name: "HOST", Least: 24},
+		{Name: "STATUS", Least: 16},
+		{Name: "DEPLOYED", Give: 2},
+		{Name: "RUNNING", Give: 1},
+		{Name: "CPUS", Give: 4},
+		{Name: "MEM", Give: 3},
+		{Name: "LOAD AVG", Give: 7},
+		{Name: "MEM USAGE", Give: 6},
+		{Name: "OS", Give: 10},
+		{Name: "HELIOS", Give: 8},
+		{Name: "DOCKER", Give: 9},
+		{Name: "LABELS", Give: 5, Least: 12},
 	}
 	if len(doubts) > 0 {
 		columns = slices.Insert(columns, 2, term.Column{Name: "IN DOUBT", Least: 10})
