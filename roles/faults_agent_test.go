@@ -289,8 +289,7 @@ func agentWithoutBoth(tr *trial) {
 	c.recovers()
 }
 
-// agentTwice has two more agents of the first one's name on the same Docker: one with another id, and one with none of the
-// first one's files that claims to be it.
+// agentTwice has a second agent of the first one's name, with another id, on the same Docker.
 func agentTwice(tr *trial) {
 	c := tr.start(setup{tasks: 2})
 	a, id := c.agents[0], c.ids[0]

@@ -10,13 +10,16 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/client"
 
 	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
 	"github.com/helios-go/helios/supervisor"
 )
 
@@ -347,5 +350,50 @@ func TestWaitNoticesTheEndWithoutEvents(t *testing.T) {
 	}
 	if _, err := away.Wait(t.Context(), "c1"); !errors.Is(err, supervisor.ErrUnavailable) {
 		t.Errorf("no daemon: %v", err)
+	}
+}
+
+func TestOfConnectionsThatAllDiedOnlyOneIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	var together atomic.Bool
+	behind := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		if together.Load() { // so that requests need a connection each
+			all.Done()
+			all.Wait()
+		}
+	})
+	link := storetest.StartProxy(t, strings.TrimPrefix(behind.endpoint.URL, "unix://"))
+	e, err := New(Options{Endpoint: "unix://" + link.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.forget)
+	if err := e.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var requests sync.WaitGroup
+	all.Add(4)
+	together.Store(true)
+	for range 4 {
+		requests.Go(func() {
+			if err := e.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	requests.Wait()
+	together.Store(false)
+	link.Forsake()
+	ping := func(ctx context.Context, cli *client.Client) error {
+		_, err := cli.Ping(ctx, client.PingOptions{})
+		return err
+	}
+	if err := e.ask(t.Context(), 200*time.Millisecond, ping); !errors.Is(err, supervisor.ErrUnavailable) {
+		t.Errorf("a dead connection answers: %v", err)
+	}
+	if err := e.ask(t.Context(), 10*time.Second, ping); err != nil {
+		t.Errorf("the next request: %v", err)
 	}
 }
