@@ -19,6 +19,7 @@ func TestFaultsOfZooKeeper(t *testing.T) {
 		{"ZooKeeper may hang for longer than all sessions", 5 * time.Second, false, zooKeeperHangs},
 		{"all answers of ZooKeeper may be lost for longer than all sessions", 5 * time.Second, false, zooKeeperMuted},
 		{"connections to ZooKeeper may be half open", 15 * time.Second, false, zooKeeperHalfOpen},
+		{"ZooKeeper may leave a greeting without an answer", 20 * time.Second, false, zooKeeperSwallows},
 		{"the link to ZooKeeper may break again and again", 5 * time.Second, false, zooKeeperFlaps},
 		{"the leader of ZooKeeper may be killed", 5 * time.Second, false, zooKeeperLosesItsLeader},
 		{"ZooKeeper may lose its majority for longer than all sessions", 8 * time.Second, false, zooKeeperLosesItsMajority},
@@ -87,6 +88,20 @@ func zooKeeperHalfOpen(tr *trial) {
 	tr.ends()
 	done := c.deployUnwatched()
 	tr.reaches(func() error { return errors.Join(c.wished(), done()) })
+}
+
+// zooKeeperSwallows has connections go half open while masters and agents wait to be given their sessions, as happens when
+// ZooKeeper starts.
+func zooKeeperSwallows(tr *trial) {
+	c := tr.start(setup{agents: 2, tasks: 2, links: true})
+	c.each((*storetest.Proxy).Mute)
+	for _, a := range c.agents {
+		a.said(`connection to zookeeper lost`)
+	}
+	tr.goesOn(3 * time.Second) // by now they have others, and say what they wish
+	c.each((*storetest.Proxy).Forsake)
+	c.each((*storetest.Proxy).Heal)
+	c.recovers()
 }
 
 func zooKeeperFlaps(tr *trial) {
