@@ -20,15 +20,15 @@ import (
 func TestFaultsOfAgents(t *testing.T) {
 	promises(t, []promise{
 		{"an agent may be killed at any effect of its start", 10 * time.Second, false, agentKilledInStart},
-		{"an agent may be killed at any effect of a deployment, whose container is started once", 10 * time.Second, true, agentKilledInDeploy},
-		{"an agent may be killed at any effect of a restart, and a dead container is replaced once", 10 * time.Second, false, agentKilledInRestart},
-		{"an agent may be killed at any effect of an undeployment, after which nothing is started", 10 * time.Second, false, agentKilledInUndeploy},
+		{"an agent may be killed at any effect of a deployment, whose container is started once", 20 * time.Second, true, agentKilledInDeploy},
+		{"an agent may be killed at any effect of a restart, and a dead container is replaced once", 20 * time.Second, false, agentKilledInRestart},
+		{"an agent may be killed at any effect of an undeployment, after which nothing is started", 20 * time.Second, false, agentKilledInUndeploy},
 		{"an agent may be killed during pull, create, start, health check and stop", 30 * time.Second, true, agentKilledAmid},
-		{"an agent may hang for longer than its session", 5 * time.Second, false, agentHangs},
-		{"an agent may be started without ZooKeeper, and containers that died meanwhile are replaced", 10 * time.Second, false, agentWithoutZooKeeper},
-		{"an agent may be started without Docker", 10 * time.Second, false, agentWithoutDocker},
-		{"an agent may be started without ZooKeeper and Docker", 10 * time.Second, false, agentWithoutBoth},
-		{"a second agent of the same name starts, stops and says nothing", 10 * time.Second, true, agentTwice},
+		{"an agent may hang for longer than its session", 20 * time.Second, false, agentHangs},
+		{"an agent may be started without ZooKeeper, and containers that died meanwhile are replaced", 20 * time.Second, false, agentWithoutZooKeeper},
+		{"an agent may be started without Docker", 20 * time.Second, false, agentWithoutDocker},
+		{"an agent may be started without ZooKeeper and Docker", 20 * time.Second, false, agentWithoutBoth},
+		{"a second agent of the same name starts, stops and says nothing", 20 * time.Second, true, agentTwice},
 		{"a host may be renamed, and named back", 15 * time.Second, false, hostRenamed},
 	})
 }

@@ -14,8 +14,8 @@ import (
 // TestFaultsOfContainers ends containers and lays hands on them.
 func TestFaultsOfContainers(t *testing.T) {
 	promises(t, []promise{
-		{"a container that runs out of memory is replaced once", 10 * time.Second, false, containerOutOfMemory},
-		{"a container that is removed by hand is replaced once", 10 * time.Second, true, containerRemoved},
+		{"a container that runs out of memory is replaced once", 20 * time.Second, false, containerOutOfMemory},
+		{"a container that is removed by hand is replaced once", 20 * time.Second, true, containerRemoved},
 		{"a container that is renamed by hand runs on, also for an agent that starts", 10 * time.Second, false, containerRenamed},
 		{"a container that is paused by hand is left alone", 10 * time.Second, false, containerPaused},
 		{"a duplicate made by hand does no harm, and ends if it claims to be the agent's own", 45 * time.Second, false, containerDuplicated},

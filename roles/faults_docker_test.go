@@ -22,12 +22,14 @@ func TestFaultsOfDocker(t *testing.T) {
 	promises(t, []promise{
 		{"killing Docker that restores live containers stops none", 20 * time.Second, true, dockerKilledLive},
 		{"killing or restarting Docker that ends its containers has each replaced once", 30 * time.Second, false, dockerKilled},
+		{"a Docker daemon may be stopped by a signal, and go on", 15 * time.Second, false, dockerStopped},
 		{"Docker may hang for longer than the agent waits", 15 * time.Second, false, dockerHangs},
 		{"all answers of Docker may be lost, though it does what it is asked", 45 * time.Second, false, dockerMuted},
 		{"connections to Docker may be half open", 45 * time.Second, false, dockerHalfOpen},
 		{"Docker may answer every request with 500, also to an agent that starts", 20 * time.Second, true, dockerFails},
 		{"Docker may answer nothing sensible, also to an agent that starts", 20 * time.Second, false, dockerRaves},
 		{"Docker may list no container, also to an agent that starts", 20 * time.Second, false, dockerListsNone},
+		{"Docker may list no container to an agent that lost its memory", 20 * time.Second, false, dockerListsNoneToNobody},
 		{"Docker may answer late", 20 * time.Second, false, dockerAnswersLate},
 		{"Docker's events may stay away, and a dead container is replaced all the same", 40 * time.Second, false, dockerEventsSilent},
 		{"Docker's events may be cut again and again", 20 * time.Second, false, dockerEventsCut},
@@ -45,9 +47,12 @@ func startPrivate(tr *trial, args ...string) *dockertest.Private {
 	return dockertest.StartPrivate(tr, args...)
 }
 
-// alive tells whether the processes of all watched containers run, which needs no Docker to be known.
+// alive tells whether the processes of all watched containers that no fault hurts run, which needs no Docker to be known.
 func (tr *trial) alive() error {
 	for _, w := range tr.watched {
+		if w.hurt > 0 {
+			continue
+		}
 		if err := syscall.Kill(w.before.State.Pid, 0); err != nil {
 			return fmt.Errorf("process %d of %s: %w", w.before.State.Pid, w.before.ID, err)
 		}
@@ -77,6 +82,22 @@ func dockerKilled(tr *trial) {
 		docker.Start()
 		c.recovers()
 	}
+}
+
+func dockerStopped(tr *trial) {
+	docker := startPrivate(tr)
+	c := tr.start(setup{tasks: 2, docker: docker.Daemon, agent: []string{"--docker", docker.Endpoint}})
+	docker.Hang()
+	tr.Cleanup(docker.GoOn)
+	tr.hurt(docker.Daemon, c.ids[0])
+	before := map[job.ID]string{c.ids[0]: tr.watched[0].before.ID}
+	if err := syscall.Kill(tr.watched[0].before.State.Pid, syscall.SIGKILL); err != nil {
+		tr.Error(err)
+	}
+	holds(tr, 40*time.Second, tr.alive)
+	docker.GoOn()
+	tr.replaced(c, docker.Daemon, before)
+	c.recovers()
 }
 
 // amidDocker is the course of a fault of the link to Docker: meanwhile a container dies and a job is deployed; afterwards
@@ -200,15 +221,30 @@ func dockerRaves(tr *trial) {
 	})
 }
 
-func dockerListsNone(tr *trial) {
-	lies(tr, func(w http.ResponseWriter, r *http.Request, daemon http.Handler) {
-		if strings.HasSuffix(r.URL.Path, "/containers/json") {
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, "[]")
-			return
-		}
-		daemon.ServeHTTP(w, r)
-	})
+// noList is a rule that has Docker list no container.
+func noList(w http.ResponseWriter, r *http.Request, daemon http.Handler) {
+	if strings.HasSuffix(r.URL.Path, "/containers/json") {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, "[]")
+		return
+	}
+	daemon.ServeHTTP(w, r)
+}
+
+func dockerListsNone(tr *trial) { lies(tr, noList) }
+
+func dockerListsNoneToNobody(tr *trial) {
+	c := tr.start(setup{tasks: 2})
+	a := c.agents[0]
+	link := tr.throughRules(a)
+	storetest.Eventually(tr, inTime, c.wished)
+	link.set(noList)
+	a.kill()
+	empty(tr, a.dir)
+	a.restart()
+	tr.goesOn(6 * time.Second)
+	link.set(nil)
+	c.recovers()
 }
 
 func dockerAnswersLate(tr *trial) {

@@ -61,7 +61,31 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 			return found, err
 		}
 	}
+	if recorded.ID == "" && len(byLabel)+len(byName) == 0 {
+		return supervisor.Container{}, e.vouch(ctx)
+	}
 	return recorded, nil
+}
+
+// vouch fails if the daemon lists no running container and yet counts some: then its lists say nothing. Without a recorded
+// container nothing but a list tells that there is none.
+func (e *Engine) vouch(ctx context.Context) error {
+	running, err := e.Running(ctx)
+	if err != nil || len(running) > 0 {
+		return err
+	}
+	var answer client.SystemInfoResult
+	err = e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
+		answer, err = cli.Info(ctx, client.InfoOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("count containers: %w", err)
+	}
+	if n := answer.Info.ContainersRunning + answer.Info.ContainersPaused; n > 0 {
+		return fmt.Errorf("%w sensibly: it lists no container, and counts %d that run", supervisor.ErrUnavailable, n)
+	}
+	return nil
 }
 
 // Running lists the running containers.

@@ -104,6 +104,19 @@ func (p *Private) Crash() {
 	p.forgetContainerd()
 }
 
+// Hang keeps the daemon from doing anything until GoOn; its containers go on running.
+func (p *Private) Hang() { p.signal(syscall.SIGSTOP) }
+
+// GoOn lets a daemon that hangs go on.
+func (p *Private) GoOn() { p.signal(syscall.SIGCONT) }
+
+func (p *Private) signal(signal syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Error(err)
+	}
+}
+
 // forgetContainerd waits for the daemon's own containerd, which dies with it, and makes the next daemon start another
 // one. Where process 1 reaps no orphans, it would take the dead one for a live one for ever.
 func (p *Private) forgetContainerd() {
@@ -131,9 +144,7 @@ func (p *Private) end(signal syscall.Signal) {
 	if p.cmd == nil || p.cmd.ProcessState != nil {
 		return
 	}
-	if err := p.cmd.Process.Signal(signal); err != nil {
-		p.t.Error(err)
-	}
+	p.signal(signal)
 	if _, exited := errors.AsType[*exec.ExitError](p.cmd.Wait()); !exited && !p.cmd.ProcessState.Exited() {
 		p.t.Errorf("dockerd did not end: %s", p.cmd.ProcessState)
 	}
