@@ -17,7 +17,7 @@ import (
 var files embed.FS
 
 // topics are the names of the pages, in the order in which they are best read.
-var topics = []string{"jobs", "hosts", "statuses", "ports", "health", "restarts", "volumes", "cluster", "ensemble", "cluster-id", "nodes", "agent", "doubt", "acls", "java", "solo", "backup", "files"}
+var topics = []string{"jobs", "hosts", "statuses", "ports", "health", "restarts", "volumes", "cluster", "ensemble", "cluster-id", "nodes", "agent", "promises", "doubt", "acls", "java", "solo", "backup", "files"}
 
 // Page is what the manual has to say about one concept.
 type Page struct {
