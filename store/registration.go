@@ -34,6 +34,12 @@ type Registration struct {
 	Host  *Mark // the host's own node then; nil: not remembered
 }
 
+// Anew reports whether the host stands in the very list of hosts that it stood in before, by another registration: it
+// was deregistered, and somebody registered it again.
+func (r Registration) Anew(known Registration) bool {
+	return r.Host != nil && known.Host != nil && r.Hosts.Continues(known.Hosts) && r.Host.Created > known.Host.Created
+}
+
 // finding is what one reading gave of a host's registration.
 type finding struct {
 	current    bool // by a server that had caught up with all that was done before

@@ -151,3 +151,24 @@ func TestNameIsHeldForTheTTLAfterTheLastReport(t *testing.T) {
 		})
 	}
 }
+
+func TestHostIsRegisteredAnewOnlyInTheListItStoodIn(t *testing.T) {
+	known := Registration{Hosts: Mark{Created: 5, Changes: 7, Time: 9}, Host: &Mark{Created: 30, Time: 40}}
+	for name, c := range map[string]struct {
+		now  Registration
+		want bool
+	}{
+		"as before":                           {known, false},
+		"by a later registration":             {Registration{Mark{5, 9, 9}, &Mark{Created: 50}}, true},
+		"in a list that was restored":         {Registration{Mark{5, 6, 9}, &Mark{Created: 50}}, false},
+		"in a list that was made anew":        {Registration{Mark{45, 9, 60}, &Mark{Created: 50}}, false},
+		"by a registration older than before": {Registration{Mark{5, 9, 9}, &Mark{Created: 20}}, false},
+		"without a node of its own":           {Registration{Hosts: Mark{5, 9, 9}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.now.Anew(known); got != c.want {
+				t.Errorf("registered anew: %v, want %v", got, c.want)
+			}
+		})
+	}
+}

@@ -179,7 +179,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	}
 	a.registrar = &registrar{
 		store: a.store, host: a.opts.Name, id: a.id, ttl: *a.opts.TTL, log: a.log,
-		memory: a.memory, duties: a.duties(),
+		memory: a.memory, duties: a.duties(), readmitted: a.reconciler.readmit,
 	}
 	a.server, err = server.NewAgent(server.AgentOptions{
 		Addr: a.opts.Addr, AdminAddr: a.opts.AdminAddr,

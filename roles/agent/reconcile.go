@@ -52,6 +52,7 @@ type reconciler struct {
 	noted      store.Noted      // the note that was left before the reading began
 	begun      store.Noted      // the same, of the reading that is under way
 	acceptance *host.Acceptance // not acted on yet
+	readmitted bool             // the host was registered anew since the reading
 	told       wishes           // for those who ask
 	running    map[job.ID]*supervisor.Supervisor
 	ended      []job.ID
@@ -70,6 +71,13 @@ func (r *reconciler) observe(tasks store.Tasks) {
 	r.reading, r.noted = &tasks, r.begun
 	r.mu.Unlock()
 	ring(r.bell)
+}
+
+// readmit says that somebody registered the host anew.
+func (r *reconciler) readmit() {
+	r.mu.Lock()
+	r.readmitted = true
+	r.mu.Unlock()
 }
 
 // ignore forgets a reading, and what was said about it: this agent has no registration any more, so that it neither
@@ -203,6 +211,11 @@ func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 	if err := r.remember(wished); err != nil {
 		return err
 	}
+	if reading != r.judged && !reading.Missing {
+		r.mu.Lock()
+		r.readmitted = false
+		r.mu.Unlock()
+	}
 	r.judged = reading
 	r.conclude(ctx, acceptance)
 	r.reportRefused(refused)
@@ -217,7 +230,7 @@ func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 // place, so that a pass that failed is made again from it.
 func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acceptance) {
 	r.mu.Lock()
-	reading, noted, acceptance := r.reading, r.noted, r.acceptance
+	reading, noted, acceptance, readmitted := r.reading, r.noted, r.acceptance, r.readmitted
 	r.mu.Unlock()
 	if reading == nil || reading == r.judged && acceptance == nil && !r.owing {
 		r.owing = r.owing && reading != nil
@@ -230,6 +243,7 @@ func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acce
 		if left := wished.note(); left.Count > noted.Count && (noted.Count == 0 || n.Agent == r.id && n.Line == noted.Line && n.Count >= noted.Count) {
 			n.Agent, n.Count, n.Line = r.id, max(n.Count, left.Count), left.Line // it was left while the list was read
 		}
+		wished.readmitted = readmitted
 		wished = wished.read(r.id, *reading, now)
 	}
 	if acceptance != nil && acceptance.Mode == host.Follow && !reading.Missing && wished.doubt != nil && wished.doubt.Token == acceptance.Token {

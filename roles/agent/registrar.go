@@ -24,6 +24,8 @@ type registrar struct {
 	log    zerolog.Logger
 	// duties are done while the host is registered.
 	duties []func(context.Context) error
+	// readmitted is called before them when somebody registered the host anew.
+	readmitted func()
 
 	mu      sync.Mutex // guards refusal
 	refusal string     // why the store does not take the host, in words; "" if it does, or was not asked yet
@@ -49,7 +51,8 @@ func (r *registrar) run(ctx context.Context) error {
 	connections := r.store.Connections(ctx)
 	for {
 		hush(connections)
-		reg, err := r.store.RegisterAgent(ctx, r.wish())
+		wish := r.wish()
+		reg, err := r.store.RegisterAgent(ctx, wish)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -58,14 +61,17 @@ func (r *registrar) run(ctx context.Context) error {
 			said = ""
 			r.setRefusal("")
 			r.log.Info().Msg("registered")
+			if wish.Known != nil && reg.Anew(*wish.Known) {
+				r.readmitted()
+			}
 			r.remember(reg)
 			err = r.hold(ctx)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			r.log.Warn().Err(err).Msg("registration lost")
-		case reason(err) != said:
-			said = reason(err)
+		case r.reason(err) != said:
+			said = r.reason(err)
 			r.log.Warn().Err(err).Msg(said)
 			if errors.Is(err, store.ErrDeregistered) || errors.Is(err, host.ErrConflict) {
 				r.setRefusal(said)
@@ -145,13 +151,13 @@ func (r *registrar) wish() store.Registering {
 }
 
 // reason puts why registration fails in words that stay the same while the reason does.
-func reason(err error) string {
+func (r *registrar) reason(err error) string {
 	if other, ok := errors.AsType[*store.OtherAgentError](err); ok {
 		return fmt.Sprintf("another agent (%s) holds the host name: nothing is done for it until it gives the name up", other.ID)
 	}
 	switch {
 	case errors.Is(err, store.ErrDeregistered):
-		return "the host was deregistered: its containers go on running; it registers again when its id is registered anew"
+		return fmt.Sprintf("the host was deregistered: its containers go on running; helios register %s %s takes it back", r.host, r.id)
 	case errors.Is(err, host.ErrConflict):
 		return "another agent holds the host name"
 	case errors.Is(err, store.ErrUnavailable):

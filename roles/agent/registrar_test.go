@@ -55,7 +55,7 @@ func startRegistered(t *testing.T) *registered {
 	r := &registered{
 		registrar: &registrar{
 			store: own, memory: memory, host: "h", id: "1234", ttl: time.Hour, log: zerolog.Nop(),
-			duties: []func(context.Context) error{p.publishFacts},
+			duties: []func(context.Context) error{p.publishFacts}, readmitted: func() {},
 		},
 		t: t, link: link, store: reach(address), conn: conn,
 	}

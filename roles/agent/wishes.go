@@ -28,6 +28,7 @@ type wishes struct {
 	tasks      map[job.ID]job.Task
 	undeployed map[job.ID]bool // were followed before the last reading, and are to end
 	doubt      *host.Doubt     // nil: what is stored is followed
+	readmitted bool            // the host was registered anew since the last reading: a list made anew is its new one
 }
 
 // read is what is wished after a reading of the task list by the agent with that id.
@@ -36,6 +37,11 @@ func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
 		return w.miss(r, now)
 	}
 	verdicts, reason := w.judge(agent, r)
+	if reason == madeAnew && w.readmitted { // what is in it was deployed since; what ran before stays in doubt
+		for name := range r.Nodes {
+			verdicts[name] = changed
+		}
+	}
 	next := wishes{
 		known: true, seen: evidenceOf(r), tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool),
 	}

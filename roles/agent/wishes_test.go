@@ -120,6 +120,18 @@ func TestWishesAfterAReading(t *testing.T) {
 			doubted: []string{"a", "b", "c"}, reason: madeAnew,
 		},
 		{
+			name: "what is in the list of a host that was registered anew is followed, what ran before is in doubt",
+			change: func(s, _ *tree) {
+				anew(s)
+				s.deploy("a", job.Start)
+				s.deploy("b", job.Start)
+				s.deploy("d", job.Start)
+			},
+			lose:    func(w wishes) wishes { w.readmitted = true; return w },
+			want:    map[string]job.Goal{"a": job.Start, "b": job.Start, "c": job.Start, "d": job.Start},
+			doubted: []string{"c"}, reason: madeAnew,
+		},
+		{
 			name: "in a task list made anew only what differs is in doubt",
 			change: func(s, _ *tree) {
 				anew(s)
