@@ -2,6 +2,7 @@ package cliui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -134,6 +135,8 @@ func accept(ctx context.Context, calls []*call) error {
 	what := "accept " + k.operand(0)
 	name, w, err := k.hostWishes(ctx, what)
 	switch {
+	case errors.Is(err, host.ErrNotFound):
+		return refused(what, "%w: one that was deregistered is taken back by the command that its agent logs", host.ErrNotFound)
 	case err != nil:
 		return err
 	case w.Newer || w.Silent:

@@ -85,6 +85,11 @@ func TestDoubtsAreShownAndEnded(t *testing.T) {
 			want:      clitest.Result{Exit: exitRefused, Stderr: "helios: accept db1: somebody else accepts at this moment: bob, to follow\n"},
 		},
 		{
+			name: "of a host that was deregistered", args: []string{"accept", "--keep", "--yes", "x"},
+			exchanges: []exchange{hosts, {request: "GET /v1/hosts/x/wishes", answer: `404 {"message":"no"}`}},
+			want:      clitest.Result{Exit: exitRefused, Stderr: "helios: accept x: host not found: one that was deregistered is taken back by the command that its agent logs\n"},
+		},
+		{
 			name: "nothing to accept", args: []string{"accept", "--keep", "--yes", "db1"}, exchanges: []exchange{hosts, wishes(sure)},
 			want: clitest.Result{Exit: exitRefused, Stderr: "helios: accept db1: host is not in doubt: it follows what is stored\n"},
 		},

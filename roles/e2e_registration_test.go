@@ -190,8 +190,8 @@ func registeredForNobody(t *testing.T, h *hostCase) {
 
 const saysDeregistered = `the host was deregistered: its containers go on running`
 
-// comesBack wants an agent that is deregistered to stay so, and to be up again when its id is registered anew: at once,
-// with all that it reports, and with the container that it left alone.
+// comesBack wants an agent that is deregistered to stay so, and to be up again by the command that it logs: at once, with
+// all that it reports, and with the container that it left alone.
 func (h *hostCase) comesBack(a *agent, id job.ID, container string) {
 	h.t.Helper()
 	holds(h.t, 5*time.Second, func() error {
@@ -201,7 +201,11 @@ func (h *hostCase) comesBack(a *agent, id job.ID, container string) {
 		return h.alone(id, container)
 	})
 	h.removed(id)
-	h.register(a.id)
+	takesBack := regexp.MustCompile(`helios (register \S+ \S+) takes it back`).FindStringSubmatch(a.log())
+	if takesBack == nil {
+		h.t.Fatalf("the agent does not say how it is taken back: %s", a.log())
+	}
+	h.must(strings.Fields(takesBack[1])...)
 	storetest.Eventually(h.t, 10*time.Second, func() error { return h.labelled("1", "one") })
 	another := h.create(job.Job{Image: &h.image, Command: idle})
 	theirs := *h.run(another).ContainerID

@@ -25,12 +25,8 @@ const answerTime = 15 * time.Second
 //
 // It returns host.ErrNotFound, host.ErrDown, host.ErrNoDoubt, host.ErrOtherDoubt when the acceptance is of another doubt
 // than the present one, host.ErrNothingStored, host.ErrAccepting when somebody else was faster, host.ErrUnanswered, or
-// what hinders a deployment.
+// what hinders a deployment. They do not name the host: they are answers to one who has just named it.
 func (s *Store) Accept(ctx context.Context, name string, a host.Acceptance) error {
-	return named("accept the wishes of", name, s.accept(ctx, name, a))
-}
-
-func (s *Store) accept(ctx context.Context, name string, a host.Acceptance) error {
 	w, err := s.Wishes(ctx, name)
 	if err != nil {
 		return err
