@@ -12,6 +12,7 @@ import (
 const (
 	opCreate = 1
 	opDelete = 2
+	opExists = 3
 	opSet    = 5
 	opMulti  = 14
 	opClose  = -11

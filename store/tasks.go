@@ -95,8 +95,12 @@ type reading struct {
 	noted    Noted
 }
 
-// errUnsteady ends a reading during which the list changed again and again.
-var errUnsteady = errors.New("the list changes faster than it can be read")
+var (
+	// errUnsteady ends a reading during which the list changed again and again.
+	errUnsteady = errors.New("the list changes faster than it can be read")
+	// errMade says that a list that was missing is there.
+	errMade = errors.New("the list was made meanwhile")
+)
 
 // readTasks reads everything, the list and its nodes watched, until what was read is of one state of the list.
 func (s *Store) readTasks(ctx context.Context, w *watches, hostName string, last *reading, known []string) (*reading, error) {
@@ -104,7 +108,11 @@ func (s *Store) readTasks(ctx context.Context, w *watches, hostName string, last
 	for range maxRaces {
 		list, err := w.children(ctx, directory)
 		if errors.Is(err, zk.ErrNoNode) {
-			return s.readMissing(ctx, w, hostName, err)
+			r, err := s.readMissing(ctx, w, hostName, err)
+			if errors.Is(err, errMade) {
+				continue
+			}
+			return r, err
 		}
 		if err != nil {
 			return nil, err
@@ -136,8 +144,12 @@ func (s *Store) readTasks(ctx context.Context, w *watches, hostName string, last
 
 // readMissing tells a host without a list from one that is not registered, which is no news.
 func (s *Store) readMissing(ctx context.Context, w *watches, hostName string, missing error) (*reading, error) {
-	if _, err := w.stat(ctx, configHostJobs(hostName)); err != nil { // rings when the list is made
+	made, err := w.stat(ctx, configHostJobs(hostName)) // rings when the list is made
+	switch {
+	case err != nil:
 		return nil, errors.Join(missing, err)
+	case made != nil: // meanwhile: nothing rings any more
+		return nil, errMade
 	}
 	registered, err := s.session.exists(ctx, configHostID(hostName))
 	if err != nil || !registered {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -206,6 +207,32 @@ func TestTaskListThatIsGoneOrMadeAnewIsNeverToldAsEmpty(t *testing.T) {
 				t.Errorf("told as empty: %+v", view)
 			}
 		}
+	})
+}
+
+func TestTaskListThatIsMadeBetweenTwoLooksIsWatched(t *testing.T) {
+	t.Parallel()
+	l := new(tap)
+	address := storetest.Start(t)
+	agent, master := open(t, Options{Servers: address, Dial: l.dial}), open(t, Options{Servers: address})
+	must(t, master.RegisterHost(t.Context(), "h1", "id1"))
+	must(t, master.session.remove(t.Context(), configHostJobs("h1")))
+	directory := []byte(configHostJobs("h1"))
+	var once sync.Once
+	l.tamper(func(_ int, operation int32, frame []byte) ([]byte, error) {
+		if operation == opExists && bytes.HasSuffix(frame[:len(frame)-1], directory) { // the list was not found
+			once.Do(func() { must(t, master.session.create(t.Context(), configHostJobs("h1"), nil, 0)) })
+		}
+		return frame, nil
+	}, nil)
+	told := watch(t, agent)
+	told.await(t, "")
+	must(t, master.session.create(t.Context(), configHostJob("h1", "marker"), nil, 0))
+	storetest.Eventually(t, 20*time.Second, func() error {
+		if got := told.last(); len(got.Nodes) != 1 {
+			return fmt.Errorf("told %q", describe(got))
+		}
+		return nil
 	})
 }
 
