@@ -20,7 +20,7 @@ func TestFaultsOfStateDirectories(t *testing.T) {
 		{"the disk of a state directory may be full, and dead containers are replaced meanwhile", 20 * time.Second, false, stateFull},
 		{"a state directory may become read-only, and dead containers are replaced meanwhile", 20 * time.Second, false, stateReadOnly},
 		{"each file of a state directory may be damaged", 10 * time.Second, false, stateDamaged},
-		{"a state directory may be deleted, and its containers are adopted", 10 * time.Second, true, stateDeleted},
+		{"a state directory may be deleted, and its containers are adopted", 20 * time.Second, true, stateDeleted},
 		{"a state directory and its agent id may be lost, and containers are adopted by their labels", 15 * time.Second, true, stateAndIDLost},
 		{"a state directory may be replaced by an older one", 10 * time.Second, false, stateRestored},
 	})

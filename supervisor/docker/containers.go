@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,20 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
-// Find answers by the recorded id if that container runs; otherwise by what else runs for the task.
+// fresh is how long a container that was made and not started may still be about to be: a request of an agent that is
+// gone, and of its memory, may be under way in a slow daemon.
+const fresh = 2 * time.Minute
+
+// rank orders containers: those that run go before those that are about to.
+func rank(c supervisor.Container) int {
+	if c.Running {
+		return 0
+	}
+	return 1
+}
+
+// Find answers by the recorded id if that container runs; otherwise by what else runs for the task; and if none is
+// recorded, by one that was made just now, since each is recorded before it is started.
 func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Container, error) {
 	var recorded supervisor.Container
 	if ref.Container != "" {
@@ -41,6 +55,11 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 	for _, prefix := range ref.NamePrefixes() {
 		names.Add("name", "^/?"+regexp.QuoteMeta(prefix)+"[0-9a-f]+$")
 	}
+	for _, filters := range []client.Filters{labels, names} {
+		for _, state := range []container.ContainerState{container.StateCreated, container.StateRunning, container.StatePaused} {
+			filters.Add("status", string(state))
+		}
+	}
 	var byLabel, byName []supervisor.Container
 	var labelErr, nameErr error
 	var both sync.WaitGroup
@@ -52,13 +71,17 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 			return supervisor.Container{}, err
 		}
 	}
-	for _, c := range append(byLabel, byName...) {
-		if c.ID == recorded.ID || !ref.Matches(c) {
+	found := append(byLabel, byName...)
+	// One that runs goes before one that is about to.
+	slices.SortStableFunc(found, func(a, b supervisor.Container) int { return cmp.Compare(rank(a), rank(b)) })
+	for _, c := range found {
+		if c.ID == recorded.ID || !ref.Matches(c) || !c.Running && !(c.Unstarted && recorded.ID == "") {
 			continue
 		}
 		// The list may be older than the container's end: ask again.
-		if found, err := e.inspect(ctx, c.ID); err != nil || found.Running {
-			return found, err
+		now, err := e.inspect(ctx, c.ID)
+		if err != nil || now.Running || now.Unstarted && recorded.ID == "" {
+			return now, err
 		}
 	}
 	if recorded.ID == "" && len(byLabel)+len(byName) == 0 {
@@ -109,7 +132,8 @@ func (e *Engine) list(ctx context.Context, filters client.Filters) ([]supervisor
 	for _, item := range answer.Items {
 		c := supervisor.Container{
 			ID: item.ID, Labels: item.Labels,
-			Running: item.State == container.StateRunning || item.State == container.StatePaused,
+			Running:   item.State == container.StateRunning || item.State == container.StatePaused,
+			Unstarted: item.State == container.StateCreated && time.Since(time.Unix(item.Created, 0)) < fresh,
 		}
 		for _, name := range item.Names {
 			// A linked container has further names with a path.

@@ -201,6 +201,9 @@ func TestWhatIsFound(t *testing.T) {
 	}
 	labelled := fmt.Sprintf(`{"Id":"lab","Names":["/x"],"State":"running","Labels":{"helios.host":"h","helios.agent":"a","helios.job":%q}}`, id)
 	foreign := fmt.Sprintf(`{"Id":"for","Names":["/x"],"State":"running","Labels":{"helios.host":"h","helios.agent":"b","helios.job":%q}}`, id)
+	made := func(at time.Time) string {
+		return fmt.Sprintf(`{"Id":"new","Names":["/x"],"State":"created","Created":%d,"Labels":{"helios.host":"h","helios.agent":"a","helios.job":%q}}`, at.Unix(), id)
+	}
 	named := `{"Id":"nam","Names":["/other/alias","/helios-a-foo_bar_1_0123456_9f03c1aa"],"State":"running"}`
 	for _, c := range []struct {
 		name    string
@@ -222,6 +225,21 @@ func TestWhatIsFound(t *testing.T) {
 		{name: "another one runs with its name", answers: map[string]string{
 			"containers/json": "200 [" + named + "]", "containers/nam/json": state("nam", "running"),
 		}, want: supervisor.Container{ID: "nam", Running: true}},
+		{name: "another one was made just now", answers: map[string]string{
+			"containers/json": "200 [" + made(time.Now()) + "]", "containers/new/json": `200 {"Id":"new","State":{"Status":"created"}}`,
+		}, want: supervisor.Container{ID: "new", Unstarted: true}},
+		{name: "another one was made just now, and one is recorded", answers: map[string]string{
+			"containers/rec/json": state("rec", "exited"), "containers/json": "200 [" + made(time.Now()) + "]",
+		}, want: supervisor.Container{ID: "rec"}},
+		{name: "another one was made just now, and runs by now", answers: map[string]string{
+			"containers/json": "200 [" + made(time.Now()) + "]", "containers/new/json": state("new", "running"),
+		}, want: supervisor.Container{ID: "new", Running: true}},
+		{name: "one was made just now beside one that runs", answers: map[string]string{
+			"containers/json": "200 [" + made(time.Now()) + "," + labelled + "]", "containers/lab/json": state("lab", "running"),
+		}, want: supervisor.Container{ID: "lab", Running: true}},
+		{name: "another one was made long ago", answers: map[string]string{
+			"containers/json": "200 [" + made(time.Now().Add(-time.Hour)) + "]",
+		}},
 		{name: "the other one has ended meanwhile", answers: map[string]string{
 			"containers/json": "200 [" + labelled + "]", "containers/lab/json": state("lab", "exited"),
 		}},
