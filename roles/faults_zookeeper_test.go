@@ -19,7 +19,7 @@ func TestFaultsOfZooKeeper(t *testing.T) {
 		{"ZooKeeper may hang for longer than all sessions", 5 * time.Second, false, zooKeeperHangs},
 		{"all answers of ZooKeeper may be lost for longer than all sessions", 5 * time.Second, false, zooKeeperMuted},
 		{"connections to ZooKeeper may be half open", 15 * time.Second, false, zooKeeperHalfOpen},
-		{"ZooKeeper may leave a greeting without an answer", 20 * time.Second, false, zooKeeperSwallows},
+		{"ZooKeeper may leave a greeting without an answer", 8 * time.Second, false, zooKeeperSwallows},
 		{"the link to ZooKeeper may break again and again", 5 * time.Second, false, zooKeeperFlaps},
 		{"the leader of ZooKeeper may be killed", 5 * time.Second, false, zooKeeperLosesItsLeader},
 		{"ZooKeeper may lose its majority for longer than all sessions", 8 * time.Second, false, zooKeeperLosesItsMajority},

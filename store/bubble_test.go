@@ -66,7 +66,7 @@ func TestServerThatSaysNothingIsLeftInTime(t *testing.T) {
 			return ours, nil
 		}}
 		s := open(t, Options{Servers: "a:1,b:1,c:1", Dial: l.dial})
-		time.Sleep(14 * time.Second) // a third of the connect timeout for each
+		time.Sleep(8 * time.Second) // three for each, and a pause
 		if s.Connected() || len(ends) != 3 {
 			t.Errorf("connected: %v, tried %d servers", s.Connected(), len(ends))
 		}

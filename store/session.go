@@ -19,7 +19,8 @@ import (
 
 const (
 	reconnectWait = 500 * time.Millisecond
-	closeWait     = time.Second // for requests under way
+	maxHandshake  = 3 * time.Second // a server that begins may take a greeting in and never answer it
+	closeWait     = time.Second     // for requests under way
 )
 
 // session is the connection to ZooKeeper. It knows of nodes only that their paths begin at chroot.
@@ -77,7 +78,7 @@ func newSession(opts Options) (*session, error) {
 		failFast:       opts.FailFast,
 		patience:       cmp.Or(opts.FailFast, opts.SessionTimeout),
 		timeout:        opts.SessionTimeout,
-		handshake:      max(opts.ConnectTimeout/time.Duration(len(addresses)), time.Second),
+		handshake:      max(min(opts.ConnectTimeout/time.Duration(len(addresses)), maxHandshake), time.Second),
 		dial:           opts.Dial,
 		credential:     opts.Credential,
 		bells:          make(map[chan struct{}]struct{}),
