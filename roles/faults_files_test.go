@@ -1,10 +1,15 @@
 package roles_test
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +27,7 @@ func TestFaultsOfStateDirectories(t *testing.T) {
 		{"each file of a state directory may be damaged", 10 * time.Second, false, stateDamaged},
 		{"a state directory may be deleted, and its containers are adopted", 20 * time.Second, true, stateDeleted},
 		{"a state directory and its agent id may be lost, and containers are adopted by their labels", 15 * time.Second, true, stateAndIDLost},
+		{"a state directory may be deleted while Docker starts a container, which is started once", 20 * time.Second, false, stateDeletedInStart},
 		{"a state directory may be replaced by an older one", 10 * time.Second, false, stateRestored},
 	})
 }
@@ -217,5 +223,47 @@ func stateRestored(tr *trial) {
 	if n := tr.starts(a.docker, gone); n != 1 {
 		tr.Errorf("the job that was undeployed was started %d times", n)
 	}
+	c.recovers()
+}
+
+// stateDeletedInStart has Docker take its time for a start: the agent that asked for it is gone by then, and the next one
+// knows nothing of it.
+func stateDeletedInStart(tr *trial) {
+	c := tr.start(setup{})
+	a := c.agents[0]
+	link := tr.throughRules(a)
+	storetest.Eventually(tr, inTime, c.wished)
+	goOn, done := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	tr.Cleanup(release)
+	var first atomic.Bool
+	link.set(func(w http.ResponseWriter, r *http.Request, daemon http.Handler) {
+		if !strings.HasSuffix(r.URL.Path, "/start") || !first.CompareAndSwap(false, true) {
+			daemon.ServeHTTP(w, r)
+			return
+		}
+		<-goOn
+		daemon.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
+		close(done)
+	})
+	id := c.create(job.Job{Image: &c.image})
+	c.deploy(id, a.docker.Host)
+	storetest.Eventually(tr, inTime, func() error {
+		if !first.Load() {
+			return errors.New("nothing is started yet")
+		}
+		return nil
+	})
+	a.kill()
+	empty(tr, a.dir)
+	tr.ends()
+	a.restart()
+	tr.reaches(func() error {
+		return errors.Join(c.wished(), c.runs(id, a.docker.Host, ""), tr.startsOnce(a.docker, id))
+	})
+	release()
+	<-done
+	holds(tr, 2*time.Second, func() error { return tr.startsOnce(a.docker, id) })
+	link.set(nil)
 	c.recovers()
 }
