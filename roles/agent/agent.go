@@ -7,7 +7,7 @@
 // its own files are away, empty, new or damaged: only a task that was taken out of the list it stood in ends one.
 //
 //	store ── WatchTasks ──▶ reading ──▶ wishes ──▶ executions ──▶ supervisors ──▶ Docker
-//	  ▲                                   (pass: wishes.go, executions.go, reconcile.go)
+//	  ▲                                   (pass: wishes.go, notes.go, executions.go, reconcile.go)
 //	  └── publisher ◀── statuses, history ◀─────────── report ◀────────┘
 package agent
 
