@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -18,6 +20,9 @@ const defaultPort = "2181"
 // parseServers takes a connect string apart, such as h1:2181,h2/prefix: the addresses, each with its port, and the
 // node that stands for the root ("" for the root itself), which must exist already (zookeeper §1.1).
 func parseServers(text string) (addresses []string, chroot string, err error) {
+	if scheme, _, ok := strings.Cut(text, "://"); ok {
+		return nil, "", fmt.Errorf("zookeeper servers %q: write them without %s://", text, scheme)
+	}
 	list, prefix, hasPrefix := strings.Cut(text, "/")
 	if hasPrefix {
 		chroot = strings.TrimRight("/"+prefix, "/")
@@ -39,7 +44,7 @@ func parseServers(text string) (addresses []string, chroot string, err error) {
 		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
 			return nil, "", fmt.Errorf("zookeeper servers %q: port %q is not a number from 1 to 65535", text, port)
 		}
-		if host == "" || strings.ContainsAny(host, " \t/") {
+		if !isHost(host) {
 			return nil, "", fmt.Errorf("zookeeper servers %q: %q is no host", text, host)
 		}
 		addresses = append(addresses, net.JoinHostPort(host, port))
@@ -48,6 +53,17 @@ func parseServers(text string) (addresses []string, chroot string, err error) {
 		return nil, "", fmt.Errorf("zookeeper servers %q: no address", text)
 	}
 	return addresses, chroot, nil
+}
+
+// isHost reports whether a text is an address, or may be a name that has one.
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	strange := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+	}
+	return text != "" && !strings.ContainsFunc(text, strange)
 }
 
 // dialer connects to one of the addresses that a name has at that moment, a random one first: one that a record no more

@@ -36,6 +36,12 @@ func TestConnectStringIsTakenApart(t *testing.T) {
 		{"h1:x", nil, "", false},
 		{"h1 h2", nil, "", false},
 		{":2181", nil, "", false},
+		{"h1:2181:1", nil, "", false},
+		{"h1:1;h2:2", nil, "", false},
+		{"user@h1", nil, "", false},
+		{"http://h1:1", nil, "", false},
+		{"h1\x01", nil, "", false},
+		{"fe80::1%eth0,zoo_1.example.net.", []string{"[fe80::1%eth0]:2181", "zoo_1.example.net.:2181"}, "", true},
 	} {
 		addresses, chroot, err := parseServers(c.text)
 		if (err == nil) != c.ok || c.ok && (!slices.Equal(addresses, c.addresses) || chroot != c.chroot) {
