@@ -85,14 +85,19 @@ func (c credentials) check() error {
 // into makes a store use the account. A password is proved with or without access lists.
 func (c credentials) into(opts *store.Options) {
 	opts.Credential = store.Credential{User: c.user, Password: c.password}
+	opts.ACLs = c.lists()
+}
+
+// lists are the access lists, if there are to be any.
+func (c credentials) lists() *store.ACLs {
 	if !c.acls {
-		return
+		return nil
 	}
 	own, other := store.NewIdentity(c.user, c.password), store.Identity{User: c.otherUser, Digest: c.otherDigest}
-	opts.ACLs = &store.ACLs{Master: own, Agent: other}
 	if c.role == "agent" {
-		opts.ACLs = &store.ACLs{Master: other, Agent: own}
+		return &store.ACLs{Master: other, Agent: own}
 	}
+	return &store.ACLs{Master: own, Agent: other}
 }
 
 // maxPassword bounds a password, in bytes.

@@ -189,10 +189,18 @@ func dockerConfig() string {
 	return filepath.Join(dir, "config.json")
 }
 
+// storeServers is the connection string.
+func storeServers(flags *cli.Context) string {
+	if flags.IsSet("zk") {
+		return flags.String("zk") // an empty one is nobody's, not the default's
+	}
+	return "localhost:2181"
+}
+
 // storeOptions says where the store is, and who the process is there.
 func storeOptions(role string, flags *cli.Context) (store.Options, error) {
 	st := store.Options{
-		Servers:        cmp.Or(flags.String("zk"), "localhost:2181"),
+		Servers:        storeServers(flags),
 		SessionTimeout: time.Duration(flags.Int64("zk-session-timeout")) * time.Millisecond,
 		ConnectTimeout: time.Duration(flags.Int64("zk-connection-timeout")) * time.Millisecond,
 	}

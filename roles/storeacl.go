@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,34 +13,20 @@ import (
 	"github.com/helios-go/helios/store"
 )
 
-// accountOptions name a master's account, as the options of helios master do.
-var accountOptions = []cliui.Option{
-	{Long: "zk-acl-master-user", Takes: cliui.One, Help: "zookeeper user of masters (default: helios-master)"},
-	{Long: "zk-acl-master-password", Takes: cliui.One, Help: "its password (better in a file, or in $HELIOS_ZK_MASTER_PASSWORD)"},
-	passwordFileOption,
-}
-
 // storeACL does what the original's tool for existing clusters does (zookeeper §5.4), with options in the place of its
 // six operands, so that no password need stand in ps.
 var storeACL = storeCommand{
 	name:    "acl",
 	summary: "protect an existing tree: give every node the access list of its path",
-	options: []cliui.Option{
-		{Long: "zk-cluster-id", Takes: cliui.One, Help: "id of the cluster that it must be (default: any)"},
-		{Long: "zk-acl-agent-user", Takes: cliui.One, Help: "zookeeper user of agents (default: helios-agent)"},
-		{Long: "zk-acl-agent-digest", Takes: cliui.One, Help: "digest of the agents' password (helios store digest)"},
-		{Long: "superuser", Takes: cliui.One, Help: "superuser of zookeeper (default: super)"},
-		{Long: "superuser-password-file", Takes: cliui.One, Help: "file with the superuser's password: work as superuser, who alone may change what is protected already"},
-		{Short: "q", Long: "quiet", Help: "print the totals alone"},
-	},
+	options: append(agentAccountOptions(""),
+		cliui.Option{Long: "zk-cluster-id", Takes: cliui.One, Help: "id of the cluster that it must be (default: any)"},
+		cliui.Option{Long: "superuser", Takes: cliui.One, Help: "superuser of zookeeper (default: super)"},
+		cliui.Option{Long: "superuser-password-file", Takes: cliui.One, Help: "file with the superuser's password: work as superuser, who alone may change what is protected already"},
+		cliui.Option{Short: "q", Long: "quiet", Help: "print the totals alone"}),
 	run: func(ctx context.Context, flags *cli.Context, out io.Writer) error {
-		account, err := readCredentials("master", flags)
+		account, err := storeAccount(flags, true)
 		if err != nil {
 			return err
-		}
-		account.acls = true
-		if err := account.check(); err != nil {
-			return &cliui.SyntaxError{Message: err.Error()}
 		}
 		superuser := store.Credential{User: "super"}
 		if flags.IsSet("superuser") {
@@ -52,9 +39,8 @@ var storeACL = storeCommand{
 		} else if flags.IsSet("superuser") {
 			return &cliui.SyntaxError{Message: "argument --superuser: its password is missing: --superuser-password-file"}
 		}
-		st, err := openStoreWith(flags, func(opts *store.Options) {
+		st, err := openStore(flags, account, func(opts *store.Options) {
 			opts.ClusterID = flags.String("zk-cluster-id")
-			account.into(opts)
 			if superuser.Password != "" {
 				opts.Credential = superuser
 			}
@@ -95,6 +81,9 @@ var storeDigest = storeCommand{
 		user, path := flags.String("user"), flags.String("password-file")
 		if user == "" || path == "" {
 			return &cliui.SyntaxError{Message: "--user and --password-file are needed"}
+		}
+		if strings.Contains(user, ":") {
+			return &cliui.SyntaxError{Message: fmt.Sprintf("argument --user: %q contains a colon", user)}
 		}
 		password, err := readPassword(path)
 		if err != nil {

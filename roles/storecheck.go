@@ -21,27 +21,16 @@ const checkAgainAfter = 2 * time.Second
 var storeCheck = storeCommand{
 	name:    "check",
 	summary: "read the whole tree and name all leftovers and damage; nothing is changed",
-	options: []cliui.Option{
-		{Long: "zk-cluster-id", Takes: cliui.One, Help: "the cluster id that the tree must have"},
-		{Long: "zk-acl-agent-user", Takes: cliui.One, Help: "zookeeper user of agents (default: helios-agent)"},
-		{Long: "zk-acl-agent-digest", Takes: cliui.One, Help: "digest of the agents' password: look at the access lists, too"},
-		{Long: "json", Help: "one JSON object a line for each finding"},
-	},
+	options: append(agentAccountOptions(": look at the access lists, too"),
+		cliui.Option{Long: "zk-cluster-id", Takes: cliui.One, Help: "the cluster id that the tree must have"},
+		cliui.Option{Long: "json", Help: "one JSON object a line for each finding"}),
 	run: func(ctx context.Context, flags *cli.Context, out io.Writer) error {
-		with := store.Examining{ClusterID: flags.String("zk-cluster-id")}
-		account, err := readCredentials("master", flags)
+		account, err := storeAccount(flags, flags.IsSet("zk-acl-agent-digest"))
 		if err != nil {
 			return err
 		}
-		if account.acls = flags.IsSet("zk-acl-agent-digest"); account.acls {
-			if err := account.check(); err != nil {
-				return &cliui.SyntaxError{Message: err.Error()}
-			}
-			var opts store.Options
-			account.into(&opts)
-			with.ACLs = opts.ACLs
-		}
-		st, err := openStore(flags)
+		with := store.Examining{ClusterID: flags.String("zk-cluster-id"), ACLs: account.lists()}
+		st, err := openStore(flags, account)
 		if err != nil {
 			return err
 		}
@@ -58,7 +47,7 @@ var storeCheck = storeCommand{
 			}
 		}
 		if len(findings) > 0 {
-			return fmt.Errorf("%d findings in %d nodes", len(findings), nodes)
+			return fmt.Errorf("%s in %s", counted(len(findings), "finding"), counted(nodes, "node"))
 		}
 		if !flags.Bool("json") {
 			fmt.Fprintf(out, "nothing is amiss in %d nodes\n", nodes)
@@ -92,6 +81,14 @@ func findings(ctx context.Context, st *store.Store, with store.Examining) (lasti
 		}
 	}
 	return slices.Clip(lasting), nodes, nil
+}
+
+// counted is a number of things.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func findingJSON(f store.Finding) string {

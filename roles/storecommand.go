@@ -1,7 +1,6 @@
 package roles
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +37,21 @@ var storeOptionsOfAll = append([]cliui.Option{
 	{Long: "zk", Takes: cliui.One, Help: "zookeeper connection string (default: localhost:2181)"},
 	{Long: "timeout", Takes: cliui.One, Kind: cliui.Integer, Help: "seconds to wait for zookeeper (default: 30)"},
 }, accountOptions...)
+
+// accountOptions name a master's account, as the options of helios master do.
+var accountOptions = []cliui.Option{
+	{Long: "zk-acl-master-user", Takes: cliui.One, Help: "zookeeper user of masters (default: helios-master)"},
+	{Long: "zk-acl-master-password", Takes: cliui.One, Help: "its password (better in a file, or in $HELIOS_ZK_MASTER_PASSWORD)"},
+	passwordFileOption,
+}
+
+// agentAccountOptions name the agents' account, as the options of helios master do; digest says what knowing it is for.
+func agentAccountOptions(digest string) []cliui.Option {
+	return []cliui.Option{
+		{Long: "zk-acl-agent-user", Takes: cliui.One, Help: "zookeeper user of agents (default: helios-agent)"},
+		{Long: "zk-acl-agent-digest", Takes: cliui.One, Help: "digest of the agents' password (helios store digest)" + digest},
+	}
+}
 
 // storeMain runs the store command that words name and returns the exit status.
 func storeMain(words []string, out, complaints io.Writer) int {
@@ -103,13 +117,22 @@ func storeStatus(err error) int {
 	}
 }
 
-// openStore connects to the tree that a store command works on, as far as the options name it.
-func openStore(flags *cli.Context) (*store.Store, error) {
-	return openStoreWith(flags, func(*store.Options) {})
+// storeAccount reads the account of a store command, which is a master's. With access lists it needs the agents', too.
+func storeAccount(flags *cli.Context, acls bool) (credentials, error) {
+	account, err := readCredentials("master", flags)
+	if err != nil {
+		return account, err
+	}
+	account.acls = acls
+	if err := account.check(); err != nil {
+		return account, &cliui.SyntaxError{Message: err.Error()}
+	}
+	return account, nil
 }
 
-// openStoreWith is openStore with more to be set. The timeout holds for each connection and for each answer.
-func openStoreWith(flags *cli.Context, more func(*store.Options)) (*store.Store, error) {
+// openStore connects to the tree that the options name. The timeout holds for each connection and for each answer. more
+// sets what else there is to be set.
+func openStore(flags *cli.Context, account credentials, more ...func(*store.Options)) (*store.Store, error) {
 	seconds := int64(30)
 	if flags.IsSet("timeout") {
 		if seconds = flags.Int64("timeout"); seconds <= 0 || seconds > 24*60*60 {
@@ -117,15 +140,11 @@ func openStoreWith(flags *cli.Context, more func(*store.Options)) (*store.Store,
 		}
 	}
 	timeout := time.Duration(seconds) * time.Second
-	opts := store.Options{
-		Servers: cmp.Or(flags.String("zk"), "localhost:2181"), ConnectTimeout: timeout, FailFast: timeout,
-	}
-	account, err := readCredentials("master", flags)
-	if err != nil {
-		return nil, err
-	}
+	opts := store.Options{Servers: storeServers(flags), ConnectTimeout: timeout, FailFast: timeout}
 	account.into(&opts)
-	more(&opts)
+	for _, set := range more {
+		set(&opts)
+	}
 	st, err := store.Open(opts)
 	if err != nil {
 		return nil, &cliui.SyntaxError{Message: err.Error()}

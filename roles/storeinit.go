@@ -19,9 +19,14 @@ import (
 var storeInit = storeCommand{
 	name:    "init",
 	summary: "give a new cluster its id, for --zk-cluster-id of masters and agents",
-	options: []cliui.Option{{Long: "force", Help: "also where some of the nodes exist: create the missing ones"}},
+	options: append(agentAccountOptions(": protect the nodes by access lists"),
+		cliui.Option{Long: "force", Help: "also where some of the nodes exist: create the missing ones"}),
 	run: func(ctx context.Context, flags *cli.Context, out io.Writer) error {
-		st, err := openStore(flags)
+		account, err := storeAccount(flags, flags.IsSet("zk-acl-agent-digest"))
+		if err != nil {
+			return err
+		}
+		st, err := openStore(flags, account)
 		if err != nil {
 			return err
 		}

@@ -45,8 +45,8 @@ func Examine(tree Tree, with Examining) []Finding {
 			e.below[parent] = append(e.below[parent], path[len(parent)+1:])
 		}
 	}
-	if len(tree) == 0 {
-		e.add("empty", "/", "there is nothing of Helios here", "starting a master, if this is the right server and chroot")
+	if !slices.ContainsFunc(basePaths, e.has) {
+		e.add("empty", "/", "there is nothing of Helios here, or no more than a cluster id", "starting a master, if this is the right server and chroot")
 	} else {
 		for _, path := range basePaths {
 			if !e.has(path) {
@@ -101,7 +101,7 @@ func (e *examination) in(path string) []string {
 	return slices.Sorted(slices.Values(e.below[path]))
 }
 
-// text is the job id that a node holds, "" if it holds none.
+// id is the job id that a node holds, "" if it holds none.
 func (e *examination) id(path string) job.ID {
 	id, err := read(node{path: path, data: e.tree[path].Data}, (*job.ID).JSON)
 	if err != nil {

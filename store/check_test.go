@@ -88,6 +88,7 @@ func TestWhatIsFoundInATree(t *testing.T) {
 		{name: "whole tree", tree: wholeTree()},
 		{name: "whole tree of the cluster", tree: wholeTree(), given: Examining{ClusterID: "x"}},
 		{name: "nothing at all", tree: Tree{}, finds: []string{"empty /"}},
+		{name: "cluster id alone", tree: Tree{"/config": {}, configIDs: {}, configID("x"): {}}, finds: []string{"empty /"}},
 		{name: "base node that is missing", tree: wholeTree().without(statusMasters), finds: []string{"no-base /status/masters"}},
 
 		{name: "tree of another cluster", tree: wholeTree(), given: Examining{ClusterID: "y"}, finds: []string{"no-cluster-id /config/id/y"}},

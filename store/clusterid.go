@@ -165,15 +165,18 @@ func (e *OccupiedError) Error() string {
 }
 
 // CreateClusterID makes the tree that of a cluster, all nodes at once (zookeeper §4.1). It returns an [OccupiedError]
-// when there is anything in their places, unless force says to create only what is missing; and ErrName.
+// when there is anything in their places, unless force says to create only what is missing; ErrNoRoot; and ErrName.
 func (s *Store) CreateClusterID(ctx context.Context, id string, force bool) error {
 	if !legalName(id) {
 		return named("create cluster id", id, ErrName)
 	}
+	if err := s.session.findRoot(ctx); err != nil {
+		return err
+	}
 	paths := []string{parentOf(configIDs), configIDs, configID(id)}
 	stats, err := s.session.stats(ctx, paths...)
 	if err != nil {
-		return named("create cluster id", id, err)
+		return err
 	}
 	var (
 		t    txn
@@ -194,9 +197,6 @@ func (s *Store) CreateClusterID(ctx context.Context, id string, force bool) erro
 		if done, lookErr := s.session.exists(ctx, configID(id)); done || lookErr != nil {
 			return lookErr
 		}
-	}
-	if errors.Is(err, zk.ErrNoNode) && s.session.chroot != "" {
-		err = fmt.Errorf("the chroot %s does not exist, which somebody must create first: %w", s.session.chroot, err)
 	}
 	return named("create cluster id", id, err)
 }

@@ -224,7 +224,11 @@ func TestCreatingAClusterID(t *testing.T) {
 				t.Errorf("%s holds %q, %v", path, n.data, err)
 			}
 		}
-		err := s.CreateClusterID(t.Context(), "b", false)
+		err := open(t, Options{Servers: address + "/missing"}).CreateClusterID(t.Context(), "b", true)
+		if !errors.Is(err, ErrNoRoot) {
+			t.Errorf("below a chroot that is missing: %v", err)
+		}
+		err = s.CreateClusterID(t.Context(), "b", false)
 		if occupied, ok := errors.AsType[*OccupiedError](err); !ok || !slices.Equal(occupied.Nodes, []string{"/config", "/config/id"}) {
 			t.Errorf("got %v", err)
 		}

@@ -17,6 +17,8 @@ var (
 	// ErrDenied says that ZooKeeper does not let the user of this process do a thing: the credential is missing or wrong,
 	// or the node has another access list than the path asks for.
 	ErrDenied = errors.New("zookeeper denies it")
+	// ErrNoRoot says that the node that stands for the root does not exist.
+	ErrNoRoot = errors.New("the chroot does not exist, which somebody must create first")
 	// ErrTooLarge says that a document, or what one transaction would have to hold, is beyond what ZooKeeper takes.
 	ErrTooLarge = errors.New("too large for zookeeper")
 	// ErrName says that a host or master name cannot be part of a path.

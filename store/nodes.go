@@ -83,7 +83,7 @@ func (s *session) stat(ctx context.Context, path string) (*zk.Stat, error) {
 		}
 		return stat, err
 	})
-	return stat, named("look for", path, err)
+	return stat, named("look for", cmp.Or(path, "/"), err)
 }
 
 func (s *session) exists(ctx context.Context, path string) (bool, error) {
@@ -180,7 +180,10 @@ func (s *session) ensure(ctx context.Context, path string) error {
 		for _, at := range slices.Backward(missing) {
 			t.create(at, nil)
 		}
-		if _, err = s.commit(ctx, &t); !errors.Is(err, zk.ErrNodeExists) {
+		if _, err = s.commit(ctx, &t); errors.Is(err, zk.ErrNoNode) {
+			return cmp.Or(s.findRoot(ctx), err)
+		}
+		if !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
 	}

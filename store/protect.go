@@ -65,11 +65,14 @@ type Protection struct {
 // Protect gives every node of the tree, however it came there, the access list of its path, parents before children
 // (zookeeper §5.4). told, if set, hears of each node that is changed. The first failure ends it; what was done until
 // then stays, and a repetition goes on. The store needs Options.ACLs, and the credential of the master or of
-// ZooKeeper's superuser.
+// ZooKeeper's superuser. It returns ErrNoRoot.
 func (s *Store) Protect(ctx context.Context, told func(path string)) (Protection, error) {
 	var done Protection
 	if s.session.rules == nil {
 		return done, errors.New("no access lists are known to the store")
+	}
+	if err := s.session.findRoot(ctx); err != nil {
+		return done, err
 	}
 	type outcome struct {
 		there, changed, left bool

@@ -141,6 +141,18 @@ func TestAnExistingTreeIsProtectedAndItsCredentialsAreReplaced(t *testing.T) {
 	})
 }
 
+func TestAChrootThatIsMissingIsNamed(t *testing.T) {
+	onEachServer(t, func(t *testing.T, address string) {
+		s := open(t, asMaster(address+"/missing"))
+		if done, err := s.Protect(t.Context(), nil); !errors.Is(err, ErrNoRoot) {
+			t.Errorf("protect: %+v, %v", done, err)
+		}
+		if tree, err := s.Snapshot(t.Context(), false); !errors.Is(err, ErrNoRoot) {
+			t.Errorf("snapshot: %v, %v", tree, err)
+		}
+	})
+}
+
 func TestProtectingEndsAtANodeThatIsLocked(t *testing.T) {
 	onEachServer(t, func(t *testing.T, address string) {
 		ctx := t.Context()

@@ -40,7 +40,7 @@ func TestChrootStandsForTheRoot(t *testing.T) {
 
 func TestWritingBelowAChrootThatIsMissingFails(t *testing.T) {
 	s := open(t, Options{Servers: storetest.Start(t) + "/missing"})
-	if err := s.RegisterHost(t.Context(), "h1", "id1"); !errors.Is(err, zk.ErrNoNode) {
+	if err := s.RegisterHost(t.Context(), "h1", "id1"); !errors.Is(err, ErrNoRoot) {
 		t.Errorf("got %v", err)
 	}
 }

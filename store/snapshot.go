@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/go-zookeeper/zk"
@@ -24,8 +25,12 @@ type TreeNode struct {
 var roots = []string{"/config", "/status", "/history"}
 
 // Snapshot reads the whole tree, and the access lists if asked to. Nodes that come and go meanwhile may be in it or not.
+// It returns ErrNoRoot.
 func (s *Store) Snapshot(ctx context.Context, acls bool) (Tree, error) {
 	if err := s.session.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.session.findRoot(ctx); err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex // guards tree and below
@@ -80,4 +85,16 @@ func (s *session) getACL(ctx context.Context, path string) ([]zk.ACL, error) {
 		return acl, err
 	})
 	return acl, named("read access list of", at, err)
+}
+
+// findRoot returns ErrNoRoot if there is no node that stands for the root.
+func (s *session) findRoot(ctx context.Context) error {
+	if s.chroot == "" {
+		return nil
+	}
+	found, err := s.exists(ctx, "")
+	if err == nil && !found {
+		return fmt.Errorf("%s: %w", s.chroot, ErrNoRoot)
+	}
+	return err
 }
