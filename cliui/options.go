@@ -6,7 +6,7 @@ import "slices"
 // in its order, which its messages show.
 func clientSyntax(roles []Command) *Syntax {
 	return &Syntax{
-		Own:     []Command{manualCommand},
+		Own:     []Command{acceptCommand, manualCommand},
 		Roles:   roles,
 		Program: "helios",
 		Summary: "Helios runs Docker containers on a fleet of hosts.",
