@@ -121,6 +121,7 @@ func (p *publisher) publishFacts(ctx context.Context) error {
 	connections := p.store.Connections(ctx)
 	due := time.NewTimer(0) // when the next report is to be made
 	defer due.Stop()
+	backoff := supervisor.Backoff{}
 	var last *facts
 	said := false
 	for {
@@ -139,8 +140,10 @@ func (p *publisher) publishFacts(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil {
-			due.Reset(time.Second)
+		if err == nil {
+			backoff.Reset()
+		} else {
+			due.Reset(backoff.Next())
 			if !said {
 				p.log.Warn().Err(err).Msg("host information cannot be published: it waits")
 			}

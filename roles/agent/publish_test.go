@@ -3,13 +3,17 @@ package agent
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 	"github.com/helios-go/helios/store/storetest"
 )
@@ -65,4 +69,29 @@ func TestAnEventTooLargeForTheStoreIsDropped(t *testing.T) {
 	if err != nil || strings.Join(written, " ") != "a" {
 		t.Errorf("%v, written %v", err, written)
 	}
+}
+
+func TestFactsThatCannotBePublishedAreTriedMoreAndMoreRarely(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st, err := store.Open(store.Options{Servers: "a:1", Dial: func(context.Context, string, string) (net.Conn, error) { return nil, io.EOF }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.Close() // each request fails at once
+		asked := 0
+		p := publisher{
+			store: st, host: "h1", log: zerolog.Nop(),
+			hostInfo:  func(context.Context) host.Info { asked++; return host.Info{} },
+			agentInfo: func() host.AgentInfo { return host.AgentInfo{} },
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		if err := p.publishFacts(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if asked < 10 || asked > 20 {
+			t.Errorf("the facts were read %d times in five minutes", asked)
+		}
+	})
 }
