@@ -29,7 +29,7 @@ func TestManual(t *testing.T) {
 			r := newReader(t)
 			examples := examplesOf(t, page)
 			if !strings.Contains(page.Text, " &\n") { // it starts nothing itself
-				r.background(example{command: "helios solo"})
+				r.background(example{command: "helios solo", shows: []string{"…"}})
 				newCluster(t, "http://"+r.api, "").await("solo", host.Up)
 			}
 			for _, e := range examples {
