@@ -91,24 +91,28 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 }
 
 // vouch fails if the daemon lists no running container and yet counts some: then its lists say nothing. Without a recorded
-// container nothing but a list tells that there is none.
+// container nothing but a list tells that there is none. One may start or end between the two answers, so they are
+// compared more than once.
 func (e *Engine) vouch(ctx context.Context) error {
-	running, err := e.Running(ctx)
-	if err != nil || len(running) > 0 {
-		return err
+	counted := 0
+	for range 3 {
+		running, err := e.Running(ctx)
+		if err != nil || len(running) > 0 {
+			return err
+		}
+		var answer client.SystemInfoResult
+		err = e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
+			answer, err = cli.Info(ctx, client.InfoOptions{})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("count containers: %w", err)
+		}
+		if counted = answer.Info.ContainersRunning + answer.Info.ContainersPaused; counted == 0 {
+			return nil
+		}
 	}
-	var answer client.SystemInfoResult
-	err = e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
-		answer, err = cli.Info(ctx, client.InfoOptions{})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("count containers: %w", err)
-	}
-	if n := answer.Info.ContainersRunning + answer.Info.ContainersPaused; n > 0 {
-		return fmt.Errorf("%w sensibly: it lists no container, and counts %d that run", supervisor.ErrUnavailable, n)
-	}
-	return nil
+	return fmt.Errorf("%w sensibly: it lists no container, and counts %d that run", supervisor.ErrUnavailable, counted)
 }
 
 // Running lists the running containers.
