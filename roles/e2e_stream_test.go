@@ -294,7 +294,7 @@ var follows = map[job.State][]job.State{
 	job.Starting:     {job.Running},
 	job.Running:      {job.Stopping},
 	job.Stopping:     {job.Stopping, job.Stopped},
-	job.Stopped:      {job.PullingImage},
+	job.Stopped:      {job.PullingImage, job.Starting}, // one that a killed agent has made just now is started
 }
 
 // inOrder tells whether the history of the task is one that can be: times ascend, and states follow each other as they
