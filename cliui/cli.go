@@ -127,7 +127,7 @@ func (s *session) run(ctx context.Context, args []string) error {
 	if args[len(args)-1] != completionFlag {
 		var err error
 		if words, err = s.syntax.Normalize(args); err != nil {
-			return err
+			return s.first(err)
 		}
 		switch last := words[len(words)-1]; {
 		case last == "--version" && len(words) <= 2:

@@ -37,6 +37,14 @@ func TestOurOwnCommandsAreTheFirstWordAndExact(t *testing.T) {
 			t.Errorf("%s: %+v", words, got)
 		}
 	}
+	for words, hint := range map[string]string{
+		"-z http://a:1 accept x": "\nhint: 'accept' stands before all options: helios accept …\n", "-z http://a:1 accepts x": "",
+	} {
+		got := run(t, strings.Fields(words), nil, "", func(o *Options) { o.Streams.TTY = true })
+		if _, said, _ := strings.Cut(got.Stderr, "'version')"); got.Exit != 1 || said != hint && hint != "" || strings.Contains(said, "hint") != (hint != "") {
+			t.Errorf("%s: %+v", words, got)
+		}
+	}
 	if help := run(t, []string{"--help"}, nil, ""); !strings.Contains(help.Stdout, "\n  manual                read the manual: helios manual [TOPIC]\n") {
 		t.Errorf("help does not show it:\n%s", help.Stdout)
 	}

@@ -133,6 +133,7 @@ func (p *parser) resolve(word string) error {
 	default:
 		return &SyntaxError{
 			Message: fmt.Sprintf("invalid choice: '%s' (choose from '%s')", word, strings.Join(names, "', '")),
+			Choice:  word,
 			Similar: similar(word, names),
 		}
 	}

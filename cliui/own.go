@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/helios-go/helios/httpapi/client"
@@ -64,6 +65,20 @@ func ownCommand(words []string) (*Command, []string) {
 		}
 	}
 	return nil, nil
+}
+
+// first adds to the complaint about a word that it is one which the original does not have, if it is: it stands before all
+// options.
+func (s *session) first(err error) error {
+	e, ok := errors.AsType[*SyntaxError](err)
+	if !ok || e.Choice == "" {
+		return err
+	}
+	named := func(c Command) bool { return c.Name == e.Choice }
+	if slices.ContainsFunc(slices.Concat(s.syntax.Own, s.syntax.Roles), named) {
+		e.Hint = fmt.Sprintf("'%s' stands before all options: helios %[1]s …", e.Choice)
+	}
+	return err
 }
 
 // own runs a command of our own.

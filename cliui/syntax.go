@@ -131,6 +131,7 @@ func Flags(options []Option) []cli.Flag {
 type SyntaxError struct {
 	Command *Command // nil: no command had been named yet
 	Message string
+	Choice  string   // the word that is no command, if that is what is wrong
 	Similar []string // what may have been meant
 	Hint    string   // what to do about it, for people
 }
