@@ -7,8 +7,7 @@ import (
 	"github.com/helios-go/helios/store"
 )
 
-// evidence is what is remembered of the newest reading of the task list, beside the tasks, to judge the next one by. It
-// is a value.
+// evidence is what is remembered of one reading of the task list, beside the tasks, to judge a later one by. It is a value.
 type evidence struct {
 	Directory store.Mark
 	Latest    int64                     // zxid of the last entry made or deleted
@@ -19,6 +18,40 @@ type evidence struct {
 
 func evidenceOf(r store.Tasks) *evidence {
 	return &evidence{Directory: r.Directory, Latest: r.Latest, Nodes: r.Nodes}
+}
+
+// anchor is the last reading that was accepted, kept while the store shows a list that does not follow from it, so that
+// the accepted list is known again when it is back. The zero anchor is that of an agent that never accepted a list.
+type anchor struct {
+	evidence
+	Named map[string]bool // tasks that somebody named in other lists since: it says nothing about them any more
+}
+
+// accepted is the anchor after a reading that follows from one, or from none, and after which the wishes are next. named
+// are the tasks of which a change was followed.
+//
+// A list that follows from the accepted one is accepted, unless it differs from what was followed elsewhere meanwhile.
+// Another list is, once a change in it was followed, and nothing is in doubt: that it is the same by chance says nothing.
+func (w wishes) accept(next wishes, from *evidence, reason string, named map[string]bool) *anchor {
+	if w.accepted == nil && reason == "" {
+		return nil
+	}
+	a := anchor{Named: named}
+	switch {
+	case w.accepted != nil:
+		a.evidence = w.accepted.evidence
+		maps.Copy(a.Named, w.accepted.Named)
+	case w.seen != nil:
+		a.evidence = *w.seen
+	}
+	back := w.accepted != nil && from == &w.accepted.evidence
+	switch {
+	case back && !slices.ContainsFunc(slices.Collect(maps.Keys(w.accepted.Named)), next.doubts):
+		return nil
+	case next.doubt == nil && (len(a.Named) > 0 || a.Directory == store.Mark{}):
+		return nil
+	}
+	return &a
 }
 
 // same reports whether a list is exactly as it was: whatever became of the store meanwhile, this did not change.

@@ -80,9 +80,11 @@ func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *sto
 		r.owing = true
 		return !gains
 	}
-	seen := *wished.seen
-	seen.Notes, seen.Line = n.Count, n.Line
-	wished.seen = &seen
+	if !reading.Missing { // else what was seen is a list that may come back as it was, with the note of then
+		seen := *wished.seen
+		seen.Notes, seen.Line = n.Count, n.Line
+		wished.seen = &seen
+	}
 	reading.Noted = store.Noted{Agent: n.Agent, Count: n.Count, Line: n.Line, Doubt: doubt}
 	return true
 }

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/helios-go/helios/store"
+	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
 )
@@ -23,9 +24,11 @@ type world struct {
 	snapshots []*tree
 	agent     *reconciler
 	accepted  map[string]int64 // moments of the states in which the agent accepted its tasks last
+	looked    int64            // moment of the state that the agent looked at last
 	faulty    bool             // something but transactions of masters happened since
 	deaf      bool             // the store takes no notes
 	ends      int64            // of tasks
+	backs     int64            // returns of the accepted list, after which the agent was sure again
 }
 
 var worldNames = []string{"a", "b", "c", "d"}
@@ -53,6 +56,7 @@ func (w *world) start(left wishes, executions map[job.ID]execution) {
 // look is a look of the agent at the store, after which it follows what it wishes. What ends is returned.
 func (w *world) look(acceptance *host.Acceptance) (ended []string) {
 	r := w.agent
+	defer func() { w.looked = w.store.clock }()
 	r.observe(w.store.read(r.names()))
 	r.acceptance = acceptance
 	wished, reading, _ := r.wish(w.t.Context())
@@ -73,7 +77,7 @@ func (w *world) look(acceptance *host.Acceptance) (ended []string) {
 
 // check is a look after which the promises must hold.
 func (w *world) check() {
-	before := w.agent.wishes
+	before, looked := w.agent.wishes, w.looked
 	sure := before.doubt == nil && !w.faulty && !w.deaf && (before.seen != nil || len(before.tasks) == 0)
 	for _, name := range w.look(nil) {
 		if w.store.named[name] <= w.accepted[name] {
@@ -84,7 +88,7 @@ func (w *world) check() {
 	if w.deaf {
 		return
 	}
-	w.remember(before)
+	w.remember(before, looked)
 	garbage := 0
 	stored := make(map[string]job.Goal)
 	for name, n := range w.store.tasks {
@@ -98,16 +102,97 @@ func (w *world) check() {
 	w.faulty = garbage > 0
 }
 
-// remember notes what the agent accepted by a look. A list that is as it was before is the state that was accepted then.
-func (w *world) remember(before wishes) {
+// remember notes what the agent accepted by a look: all that is not in doubt, or in another list than the accepted one
+// what masters have changed since it looked there last. A list that is as it was before is the state that was accepted then.
+func (w *world) remember(before wishes, looked int64) {
 	if w.store.list == nil || before.seen != nil && before.seen.same(w.store.read(nil)) {
 		return
 	}
-	for id := range w.agent.wishes.tasks {
-		if !w.agent.wishes.doubts(id.String()) {
+	after := w.agent.wishes
+	for id := range after.tasks {
+		if !after.doubts(id.String()) && (after.accepted == nil || w.store.changed[id.Name] > looked) {
 			w.accepted[id.Name] = w.store.clock
 		}
 	}
+}
+
+// kept are wishes as they are read back from their file.
+func (w *world) kept(left wishes) wishes {
+	if left.seen == nil {
+		return left
+	}
+	was := recollection{seen: *left.seen, accepted: left.accepted, doubt: left.doubt}
+	var r recollection
+	if err := document.ReadVersioned(pretty(was.JSON()), wishesVersion, r.JSON()); err != nil {
+		w.t.Fatal(err)
+	}
+	left.seen, left.accepted, left.doubt = &r.seen, r.accepted, r.doubt
+	return left
+}
+
+// away has the store show other lists for a while, and then the accepted one again, in which masters have worked on. The
+// agent is sure of all tasks again but for those that it saw being changed elsewhere.
+func (w *world) away() {
+	w.check()
+	s, left := w.store, w.agent.wishes
+	if left.doubt != nil || left.accepted != nil || left.seen == nil || s.list == nil || w.faulty {
+		return
+	}
+	own := s.clone()
+	changed := make(map[string]bool)
+	others := []string{"foreign", "wipe", "restore", "drop list"}
+	for i := range rapid.IntRange(1, 5).Draw(w.t, "steps away") {
+		what := rapid.SampledFrom(others).Draw(w.t, "away")
+		if i == 0 {
+			others = append(others, "make list", "look", "look", "look", "crash", "restart", "deaf", "work", "work")
+		}
+		if what == "work" {
+			name := w.work()
+			changed[name] = true
+			continue
+		}
+		w.happen(what)
+		if what == "restore" && left.seen.same(s.read(nil)) {
+			return // the very list, of a time before the last note: from there on that is the accepted one
+		}
+	}
+	clock, zxid := s.clock, max(s.zxid, own.zxid)
+	*s = *own
+	s.clock = clock + 1
+	if rapid.Bool().Draw(w.t, "a new epoch") {
+		s.zxid = zxid + 1<<32
+	}
+	w.faulty = true
+	for range rapid.IntRange(0, 3).Draw(w.t, "work before the first look") {
+		w.work()
+	}
+	w.faulty = true
+	elsewhere := w.agent.wishes.accepted == nil
+	w.check()
+	if len(changed) > 0 && elsewhere {
+		return // another list was accepted meanwhile
+	}
+	after := w.agent.wishes
+	followed := goals(after.tasks)
+	for _, name := range worldNames {
+		if changed[name] {
+			continue
+		}
+		if after.doubts(testID(name).String()) || followed[name] != s.tasks[name].goal {
+			w.t.Fatalf("the accepted list is back, and %s is stored %q, followed %q, in doubt: %+v", name, s.tasks[name].goal, followed[name], after.doubt)
+		}
+	}
+	w.backs++
+}
+
+// work is one transaction of a master, on the task that is named.
+func (w *world) work() (name string) {
+	s, name := w.store, rapid.SampledFrom(worldNames).Draw(w.t, "worked on")
+	goal := rapid.SampledFrom([]job.Goal{job.Start, job.Stop}).Draw(w.t, "goal")
+	if !s.deploy(name, goal) && !(rapid.Bool().Draw(w.t, "undeploy") && s.undeploy(name)) {
+		s.set(name, goal, false)
+	}
+	return name
 }
 
 // happen is one thing that happens.
@@ -144,7 +229,9 @@ func (w *world) happen(what string) {
 		w.look(nil)
 		w.start(left, executions)
 	case "restart":
-		w.start(w.agent.wishes, w.agent.executions)
+		w.start(w.kept(w.agent.wishes), w.agent.executions)
+	case "away":
+		w.away()
 	default:
 		w.faulty = true
 		w.fail(what, name)
@@ -193,7 +280,7 @@ func (w *world) fail(what, name string) {
 				foreign.undeploy(name)
 			}
 		}
-		foreign.named = make(map[string]int64) // nobody there meant this host
+		foreign.named, foreign.changed = make(map[string]int64), make(map[string]int64) // nobody there meant this host
 		*s = *foreign
 	case "garbage":
 		s.set(name, "", true)
@@ -231,21 +318,22 @@ func (w *world) fail(what, name string) {
 		if doubt == nil || s.list == nil {
 			return
 		}
+		looked := w.looked
 		ended := w.look(&host.Acceptance{Token: doubt.Token, Mode: host.Follow})
 		for _, name := range ended {
 			if _, in := doubt.Tasks[testID(name).String()]; !in && s.named[name] <= w.accepted[name] {
 				w.t.Fatalf("%s ends by the acceptance of another doubt", name)
 			}
 		}
-		w.remember(wishes{})
+		w.remember(wishes{}, looked)
 	}
 }
 
 // No running task ends without an undeployment, or a goal, that named it after the state that was followed last, in the
 // very store that the agent looks at; and where nothing but masters' transactions happened, every one of them is followed.
 func TestNothingEndsUnlessNamedAndWhatIsNamedEnds(t *testing.T) {
-	var steps, ends, doubts atomic.Int64
-	changes := []string{"create", "remove", "deploy", "deploy", "undeploy", "redeploy", "set goal", "elsewhere", "snapshot", "look", "look", "look", "crash", "restart", "deaf"}
+	var steps, ends, doubts, backs atomic.Int64
+	changes := []string{"create", "remove", "deploy", "deploy", "undeploy", "redeploy", "set goal", "elsewhere", "snapshot", "look", "look", "look", "crash", "restart", "deaf", "away"}
 	faults := []string{
 		"deregister", "wipe", "restore", "restore", "restore a part", "foreign", "garbage", "drop task", "drop link", "drop job",
 		"drop everything", "drop list", "make list", "drop status", "forget", "accept",
@@ -264,6 +352,7 @@ func TestNothingEndsUnlessNamedAndWhatIsNamedEnds(t *testing.T) {
 			}
 		}
 		ends.Add(w.ends)
+		backs.Add(w.backs)
 	})
-	t.Logf("%d steps, %d tasks ended, %d steps in doubt", steps.Load(), ends.Load(), doubts.Load())
+	t.Logf("%d steps, %d tasks ended, %d steps in doubt, %d times the accepted list was back and followed", steps.Load(), ends.Load(), doubts.Load(), backs.Load())
 }

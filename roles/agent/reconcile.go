@@ -132,6 +132,11 @@ func (r *reconciler) names() []string {
 			names[name] = true
 		}
 	}
+	if r.told.accepted != nil {
+		for name := range r.told.accepted.Nodes {
+			names[name] = true
+		}
+	}
 	if r.reading != nil {
 		for name := range r.reading.Nodes {
 			names[name] = true

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/host"
@@ -21,6 +22,7 @@ type tree struct {
 	note        store.Noted
 	ports       map[string]job.PortMapping // of all jobs
 	named       map[string]int64           // moments at which masters last undeployed or stopped tasks, by name
+	changed     map[string]int64           // moments at which masters last did anything to tasks, by name
 }
 
 type listNode struct {
@@ -42,7 +44,10 @@ type hostsNode struct {
 
 // newTree is a store with a registered host and jobs of these names.
 func newTree(clock int64, names ...string) *tree {
-	t := &tree{clock: clock, tasks: make(map[string]storedTask), hosts: make(map[string]hostsNode), named: make(map[string]int64)}
+	t := &tree{
+		clock: clock, tasks: make(map[string]storedTask), hosts: make(map[string]hostsNode),
+		named: make(map[string]int64), changed: make(map[string]int64),
+	}
 	t.begin()
 	t.makeList()
 	for _, name := range names {
@@ -53,7 +58,7 @@ func newTree(clock int64, names ...string) *tree {
 
 func (t *tree) clone() *tree {
 	c := *t
-	c.tasks, c.hosts, c.named = maps.Clone(t.tasks), maps.Clone(t.hosts), maps.Clone(t.named)
+	c.tasks, c.hosts, c.named, c.changed = maps.Clone(t.tasks), maps.Clone(t.hosts), maps.Clone(t.named), maps.Clone(t.changed)
 	if t.list != nil {
 		c.list = new(*t.list)
 	}
@@ -105,9 +110,7 @@ func (t *tree) deploy(name string, goal job.Goal) bool {
 	t.tasks[name] = storedTask{mark: store.NodeMark{Created: zxid, Changed: zxid, Time: t.clock}, goal: goal}
 	t.hosts[name] = hostsNode{latest: zxid, listed: true}
 	t.touch(zxid)
-	if goal != job.Start {
-		t.named[name] = t.clock
-	}
+	t.name(name, goal != job.Start)
 	return true
 }
 
@@ -123,8 +126,16 @@ func (t *tree) undeploy(name string) bool {
 		t.written = zxid // as our masters do where the job is lost
 	}
 	t.touch(zxid)
-	t.named[name] = t.clock
+	t.name(name, true)
 	return true
+}
+
+// name notes that a master did something to a task, be it to end it.
+func (t *tree) name(name string, ending bool) {
+	t.changed[name] = t.clock
+	if ending {
+		t.named[name] = t.clock
+	}
 }
 
 func (t *tree) set(name string, goal job.Goal, garbage bool) bool {
@@ -136,8 +147,8 @@ func (t *tree) set(name string, goal job.Goal, garbage bool) bool {
 	n.mark.Changed, n.mark.Time = t.begin(), t.clock
 	n.mark.Version++
 	t.tasks[name] = n
-	if goal != job.Start && !garbage {
-		t.named[name] = t.clock
+	if !garbage {
+		t.name(name, goal != job.Start)
 	}
 	return true
 }
@@ -225,9 +236,10 @@ func (w wishes) remembered() []string {
 		names = append(names, id.String())
 	}
 	if w.seen != nil {
-		for name := range w.seen.Nodes {
-			names = append(names, name)
-		}
+		names = slices.AppendSeq(names, maps.Keys(w.seen.Nodes))
+	}
+	if w.accepted != nil {
+		names = slices.AppendSeq(names, maps.Keys(w.accepted.Nodes))
 	}
 	return names
 }

@@ -19,11 +19,12 @@ import (
 //
 // Unknown is not empty (decisions 10). What judge calls unknown is not followed, whatever it is: neither does a task end
 // that is not stored any more, nor one begin that nobody saw being deployed. What differs is the doubt. It shrinks by
-// every change that names a task in it, and ends when what is stored is what is followed, or a person says which of the
-// two is true.
+// every change that names a task in it, and ends when the list that was accepted is back, when what is stored is what is
+// followed, or when a person says which of the two is true.
 type wishes struct {
 	known      bool      // a list was read since the process began
 	seen       *evidence // of the last reading; nil: none is remembered
+	accepted   *anchor   // of the last reading that was accepted; nil: that is the last one
 	lost       string    // why none is remembered though tasks were followed; "": they are an original agent's
 	tasks      map[job.ID]job.Task
 	undeployed map[job.ID]bool // were followed before the last reading, and are to end
@@ -36,7 +37,7 @@ func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
 	if r.Missing {
 		return w.miss(r, now)
 	}
-	verdicts, reason := w.judge(agent, r)
+	verdicts, reason, from := w.judge(agent, r)
 	if reason == madeAnew && w.readmitted { // what is in it was deployed since; what ran before stays in doubt
 		for name := range r.Nodes {
 			verdicts[name] = changed
@@ -45,10 +46,10 @@ func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
 	next := wishes{
 		known: true, seen: evidenceOf(r), tasks: make(map[job.ID]job.Task), undeployed: make(map[job.ID]bool),
 	}
-	if next.seen.Notes = w.note().Count; w.seen != nil && reason == "" {
-		next.seen.Line = w.seen.Line
+	if next.seen.Notes = w.note().Count; from != nil {
+		next.seen.Notes, next.seen.Line = from.Notes, from.Line
 	}
-	differences := make(map[string]host.Difference)
+	differences, named := make(map[string]host.Difference), make(map[string]bool)
 	for name := range w.names(r) {
 		id, err := job.ReadID(name)
 		if err != nil {
@@ -58,7 +59,10 @@ func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
 		stored, readable := r.Tasks[id]
 		_, there := r.Nodes[name]
 		verdict := verdicts[name]
-		agreed := followed && before.Goal == stored.Goal || verdict == changed || verdict == unchanged && !w.doubts(name)
+		agreed := followed && before.Goal == stored.Goal || verdict == changed || verdict == unchanged
+		if verdict == undeployed || verdict == changed && readable {
+			named[name] = true
+		}
 		switch {
 		case readable && agreed:
 			next.tasks[id] = stored
@@ -74,28 +78,51 @@ func (w wishes) read(agent string, r store.Tasks, now time.Time) wishes {
 		}
 	}
 	next.doubt = w.doubting(differences, cmp.Or(reason, reasonOf(differences)), r, now)
+	next.accepted = w.accept(next, from, reason, named)
 	return next
 }
 
-// judge is the judgement by what is remembered; the first reading of all is followed.
-func (w wishes) judge(agent string, r store.Tasks) (map[string]judgement, string) {
+// judge is the judgement by what is remembered, and that of which the reading follows: the last reading, or else the last
+// one that was accepted. The first reading of all is followed.
+func (w wishes) judge(agent string, r store.Tasks) (verdicts map[string]judgement, reason string, from *evidence) {
 	switch {
 	case w.seen != nil:
-		verdicts, reason := judge(w.seen, agent, r)
-		if passing := w.passing(r); reason == "" && w.seen.unseen(r) >= 2*len(passing) {
-			for _, name := range passing {
-				if w.seen.undeployed(r.Departed[name]) {
-					verdicts[name] = undeployed
+		if verdicts, reason = judge(w.seen, agent, r); reason == "" {
+			w.correct(verdicts, r)
+			return verdicts, "", w.seen
+		}
+		if w.accepted != nil {
+			if back, other := judge(&w.accepted.evidence, agent, r); other == "" {
+				for name := range w.accepted.Named {
+					back[name] = unknown
 				}
+				return back, "", &w.accepted.evidence
 			}
 		}
-		return verdicts, reason
+		return verdicts, reason, nil
 	case w.lost != "" && len(w.tasks) > 0:
-		return nil, w.lost
+		return nil, w.lost, nil
 	case int(r.Directory.Changes) < len(w.tasks):
-		return nil, older // each of the original's tasks had been put into its list once
+		return nil, older, nil // each of the original's tasks had been put into its list once
 	default:
-		return judgeFirst(r), ""
+		return judgeFirst(r), "", nil
+	}
+}
+
+// correct adds what the last reading does not show: a task in doubt stays so until it is changed, and one that came and
+// went meanwhile may have been undeployed.
+func (w wishes) correct(verdicts map[string]judgement, r store.Tasks) {
+	for name, verdict := range verdicts {
+		if verdict == unchanged && w.doubts(name) {
+			verdicts[name] = unknown
+		}
+	}
+	if passing := w.passing(r); w.seen.unseen(r) >= 2*len(passing) {
+		for _, name := range passing {
+			if w.seen.undeployed(r.Departed[name]) {
+				verdicts[name] = undeployed
+			}
+		}
 	}
 }
 
@@ -186,7 +213,7 @@ func (w wishes) doubts(name string) bool {
 // are stored are followed and the others end. One that cannot be read stays what it is.
 func (w wishes) follow(r store.Tasks, now time.Time) wishes {
 	next := w
-	next.tasks, next.undeployed = maps.Clone(w.tasks), make(map[job.ID]bool)
+	next.tasks, next.undeployed, next.accepted = maps.Clone(w.tasks), make(map[job.ID]bool), nil
 	left := make(map[string]host.Difference)
 	for name, difference := range w.doubt.Tasks {
 		id, err := job.ReadID(name)

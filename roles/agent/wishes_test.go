@@ -300,3 +300,135 @@ func TestWishesAfterAReading(t *testing.T) {
 		})
 	}
 }
+
+// A list that was accepted and is back is followed again, with all that became of it meanwhile, and the doubt ends by
+// itself; but for what somebody did in another list, which that list cannot speak for.
+func TestWishesWhenTheAcceptedListIsBack(t *testing.T) {
+	foreign := func(s *tree) {
+		*s = *newTree(1_000_000, "a", "b", "c", "d", "e")
+		s.deploy("e", job.Start)
+	}
+	follow := func(w wishes, s *tree) wishes { return w.follow(s.read(w.remembered()), time.UnixMilli(1)) }
+	all := map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start}
+	for _, c := range []struct {
+		name       string
+		away       []func(s *tree) // what the store shows meanwhile, in place of the accepted list
+		said       func(w wishes, s *tree) wishes
+		lose       func(w wishes) wishes
+		back       func(s *tree) // what masters do in the accepted list before it is looked at
+		want       map[string]job.Goal
+		undeployed []string
+		doubted    []string
+	}{
+		{name: "as it was", away: []func(*tree){foreign}, want: all},
+		{
+			name: "with a task that was deployed before the first look", away: []func(*tree){foreign},
+			back: func(s *tree) { s.deploy("d", job.Start) },
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start, "d": job.Start},
+		},
+		{
+			name: "with undeployments and goals of before the first look", away: []func(*tree){foreign},
+			back:       func(s *tree) { s.undeploy("a"); s.set("b", job.Start, false); s.undeploy("c"); s.deploy("c", job.Stop) },
+			want:       map[string]job.Goal{"b": job.Start, "c": job.Stop},
+			undeployed: []string{"a"},
+		},
+		{
+			name: "after two other lists, and none", away: []func(*tree){
+				foreign, func(s *tree) { s.list = nil }, func(s *tree) { foreign(s); s.list.mark.Time++ },
+			},
+			back: func(s *tree) { s.deploy("d", job.Start) },
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start, "d": job.Start},
+		},
+		{
+			name: "after another one that was the same by chance", away: []func(*tree){func(s *tree) {
+				*s = *newTree(1_000_000, "a", "b", "c", "d", "e")
+				s.deploy("a", job.Start)
+				s.deploy("b", job.Stop)
+				s.deploy("c", job.Start)
+			}},
+			back: func(s *tree) { s.undeploy("a"); s.deploy("d", job.Start) },
+			want: map[string]job.Goal{"b": job.Stop, "c": job.Start, "d": job.Start}, undeployed: []string{"a"},
+		},
+		{
+			name: "after an older state of itself", away: []func(*tree){func(s *tree) {
+				older := newTree(0, "a", "b", "c", "d", "e")
+				older.deploy("a", job.Stop)
+				older.list.mark = store.Mark{Created: s.list.mark.Created, Changes: 1, Time: s.list.mark.Time}
+				older.note = store.Noted{Agent: "A", Count: 6, Line: 5}
+				*s = *older
+			}},
+			back: func(s *tree) { s.deploy("d", job.Start); s.undeploy("c") },
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "d": job.Start}, undeployed: []string{"c"},
+		},
+		{
+			name: "but a task that was deployed elsewhere stays", away: []func(*tree){foreign, func(s *tree) { s.deploy("d", job.Start) }},
+			want: map[string]job.Goal{"a": job.Start, "b": job.Stop, "c": job.Start, "d": job.Start}, doubted: []string{"d"},
+		},
+		{
+			name:    "but what was changed elsewhere stays, though it was changed in this list before that, too",
+			away:    []func(*tree){foreign, func(s *tree) { s.deploy("d", job.Start) }},
+			back:    func(s *tree) { s.deploy("d", job.Stop); s.undeploy("a") },
+			want:    map[string]job.Goal{"b": job.Stop, "c": job.Start, "d": job.Start},
+			doubted: []string{"d"}, undeployed: []string{"a"},
+		},
+		{
+			name: "but a task that was undeployed elsewhere does not begin again", away: []func(*tree){
+				func(s *tree) { foreign(s); s.deploy("a", job.Start) }, func(s *tree) { s.undeploy("a") },
+			},
+			want: map[string]job.Goal{"b": job.Stop, "c": job.Start}, doubted: []string{"a"},
+		},
+		{
+			name: "but not once a person accepted another one", away: []func(*tree){foreign}, said: follow,
+			want: map[string]job.Goal{"e": job.Start}, doubted: []string{"a", "b", "c", "e"},
+		},
+		{
+			name: "but not by an agent that never accepted it", away: []func(*tree){foreign},
+			lose: func(w wishes) wishes { return wishes{lost: forgotten, tasks: w.tasks} },
+			back: func(s *tree) { s.set("a", job.Stop, false) },
+			want: all, doubted: []string{"a"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := time.UnixMilli(1000)
+			s := newTree(0, "a", "b", "c", "d", "e")
+			s.deploy("a", job.Start)
+			s.deploy("b", job.Stop)
+			s.deploy("c", job.Start)
+			w := wishes{}.read("A", s.read(nil), now)
+			w.seen.Notes, w.seen.Line = 7, 5
+			s.note = store.Noted{Agent: "A", Count: 7, Line: 5}
+			own := s.clone()
+			if c.lose != nil {
+				w = c.lose(w)
+			}
+			for _, show := range c.away {
+				show(s)
+				if w = w.read("A", s.read(w.remembered()), now); w.seen.Line == 0 {
+					s.note = store.Noted{Agent: "A", Count: 20, Line: 20}
+					w.seen.Notes, w.seen.Line = 20, 20
+				}
+				w.undeployed = nil
+			}
+			if c.said != nil {
+				w = c.said(w, s)
+			}
+			s = own
+			if c.back != nil {
+				c.back(s)
+			}
+			got := w.read("A", s.read(append(w.remembered(), testID("d").String())), now)
+			if d := cmp.Diff(c.want, goals(got.tasks)); d != "" {
+				t.Errorf("followed (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(c.undeployed, namesOf(got.undeployed)); d != "" {
+				t.Errorf("undeployed (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(c.doubted, inDoubtOf(got)); d != "" {
+				t.Errorf("in doubt (-want +got):\n%s", d)
+			}
+			if c.doubted == nil && got.accepted != nil {
+				t.Error("the list that is back is not accepted")
+			}
+		})
+	}
+}

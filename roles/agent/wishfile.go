@@ -41,23 +41,37 @@ func nodeMarkJSON(m *store.NodeMark) document.Value {
 	)
 }
 
+// members describe an evidence.
+func (e *evidence) members() []document.Member {
+	return []document.Member{
+		{Name: "directory", Value: markJSON(&e.Directory), Required: true},
+		{Name: "latest", Value: document.Long(&e.Latest), Required: true},
+		{Name: "nodes", Value: document.Map(&e.Nodes, document.TextKeys, nodeMarkJSON)},
+		{Name: "notes", Value: document.Long(&e.Notes)},
+		{Name: "line", Value: document.Long(&e.Line)},
+	}
+}
+
+// JSON describes an anchor.
+func (a *anchor) JSON() document.Value {
+	named := document.Member{Name: "named", Value: document.Map(&a.Named, document.TextKeys, document.Bool)}
+	return document.Object(append(a.members(), named)...)
+}
+
 // recollection is the content of our own file.
 type recollection struct {
-	seen  evidence
-	doubt *host.Doubt
+	seen     evidence
+	accepted *anchor
+	doubt    *host.Doubt
 }
 
 // JSON describes the file.
 func (r *recollection) JSON() document.Value {
-	return document.Object(
-		document.Version(wishesVersion),
-		document.Member{Name: "directory", Value: markJSON(&r.seen.Directory), Required: true},
-		document.Member{Name: "latest", Value: document.Long(&r.seen.Latest), Required: true},
-		document.Member{Name: "nodes", Value: document.Map(&r.seen.Nodes, document.TextKeys, nodeMarkJSON)},
-		document.Member{Name: "notes", Value: document.Long(&r.seen.Notes)},
-		document.Member{Name: "line", Value: document.Long(&r.seen.Line)},
+	members := append([]document.Member{document.Version(wishesVersion)}, r.seen.members()...)
+	return document.Object(append(members,
+		document.Member{Name: "accepted", Value: document.Optional(&r.accepted, (*anchor).JSON)},
 		document.Member{Name: "doubt", Value: document.Optional(&r.doubt, (*host.Doubt).JSON)},
-	)
+	)...)
 }
 
 // openWishes reads what was wished at the last reading. Executions are wishes, too, should the tasks be lost. registered
@@ -80,7 +94,7 @@ func openWishes(dir *stateDir, hostName string, executions map[job.ID]execution,
 				}
 				return err
 			}
-			w.seen, w.doubt = &r.seen, r.doubt
+			w.seen, w.accepted, w.doubt = &r.seen, r.accepted, r.doubt
 			file.written = data
 			return nil
 		}),
@@ -123,7 +137,7 @@ func (f *wishFile) save(w wishes) error {
 	if w.seen == nil {
 		return nil
 	}
-	data := pretty((&recollection{seen: *w.seen, doubt: w.doubt}).JSON())
+	data := pretty((&recollection{seen: *w.seen, accepted: w.accepted, doubt: w.doubt}).JSON())
 	if bytes.Equal(data, f.written) {
 		return nil
 	}
