@@ -17,6 +17,9 @@ import (
 // took it off the list. That is no undeploy (decision 9).
 var ErrDeregistered = errors.New("host was deregistered")
 
+// ErrForgotten says that a host has no registration, and that its agent does not know whether somebody took it off the list.
+var ErrForgotten = errors.New("host has no registration, and may have been deregistered")
+
 // errUnclear ends an attempt during which the host's nodes came or went.
 var errUnclear = errors.New("its nodes change at this moment")
 
@@ -41,6 +44,8 @@ type Registering struct {
 	TTL time.Duration
 	// Known is the newest registration; nil for one that never was, or that a person wants renewed.
 	Known *Registration
+	// Forgot says that there is a newest registration, and that the agent does not know it.
+	Forgot bool
 	// TakingOver, if set, is told the id of the agent whose name is about to be taken over; after an error it is not.
 	TakingOver func(id string) error
 }
@@ -50,7 +55,8 @@ type Registering struct {
 // TTL, keeping deployments and history. Until it has succeeded once in this process, the agent must neither follow the
 // host's tasks nor write statuses (zookeeper Q2).
 //
-// It returns ErrDeregistered, an [OtherAgentError], ErrName, or another error; all are worth another attempt later.
+// It returns ErrDeregistered, ErrForgotten, an [OtherAgentError], ErrName, or another error; all are worth another attempt
+// later.
 func (s *Store) RegisterAgent(ctx context.Context, wish Registering) (Registration, error) {
 	if !legalName(wish.Host) {
 		return Registration{}, named("register host", wish.Host, ErrName)
@@ -126,6 +132,9 @@ func holdLeft(silent, ttl time.Duration) time.Duration { return ttl - silent }
 
 // claimFree registers a host that has no id, unless it was deregistered.
 func (s *Store) claimFree(ctx context.Context, wish Registering) error {
+	if wish.Forgot {
+		return ErrForgotten
+	}
 	found := finding{current: wish.Known == nil}
 	if !found.current {
 		var err error

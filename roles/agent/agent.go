@@ -134,7 +134,10 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	if a.memory, err = openMemory(a.dir); err != nil {
 		return err
 	}
-	a.inherited = a.memory.Hosts == nil
+	if a.memory.newer != nil {
+		a.log.Error().Err(a.memory.newer).Msg("the file stays as it is, and so does what runs: a host without a registration is not registered anew")
+	}
+	a.inherited = a.memory.Hosts == nil && a.memory.newer == nil
 	executions, err := openExecutions(a.dir)
 	if err != nil {
 		return err

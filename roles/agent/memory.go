@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -13,6 +15,9 @@ import (
 // or foreign one (decisions 9, 10).
 const memoryFile = "registration.json"
 
+// memoryVersion is the form of that file that this version writes and understands.
+const memoryVersion = 1
+
 // remembered is what an agent knows of its store across restarts.
 type remembered struct {
 	Hosts  *store.Mark // the list of hosts while this one stood in it; nil: never registered
@@ -20,9 +25,11 @@ type remembered struct {
 	Former []string    // ids of the agents whose host name was taken over, the newest last
 }
 
-// memory keeps what is remembered in its file.
+// memory keeps what is remembered in its file. A file of a newer version stays as it is, for that version: then nothing
+// is remembered, and nothing may be forgotten.
 type memory struct {
-	dir *stateDir
+	dir   *stateDir
+	newer error // the file is of a newer version
 
 	mu sync.Mutex // guards remembered, and the file
 	remembered
@@ -38,6 +45,7 @@ func markJSON(m *store.Mark) document.Value {
 
 func (m *remembered) JSON() document.Value {
 	return document.Object(
+		document.Version(memoryVersion),
 		document.Member{Name: "hosts", Value: document.Optional(&m.Hosts, markJSON)},
 		document.Member{Name: "host", Value: document.Optional(&m.Host, markJSON)},
 		document.Member{Name: "former", Value: document.Texts(&m.Former)},
@@ -49,11 +57,15 @@ func openMemory(dir *stateDir) (*memory, error) {
 	m := &memory{dir: dir}
 	return m, dir.read(memoryFile, func(data []byte) error {
 		var r remembered
-		if err := document.Read(data, r.JSON()); err != nil {
-			return err
+		err := document.ReadVersioned(data, memoryVersion, r.JSON())
+		if _, ok := errors.AsType[*document.NewerError](err); ok {
+			m.newer = fmt.Errorf("read %s: %w", memoryFile, err)
+			return nil
 		}
-		m.remembered = r
-		return nil
+		if err == nil {
+			m.remembered = r
+		}
+		return err
 	})
 }
 
@@ -75,6 +87,9 @@ func (m *memory) former() []string {
 func (m *memory) change(alter func(*remembered)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.newer != nil {
+		return m.newer
+	}
 	next := m.remembered
 	alter(&next)
 	if err := m.dir.write(memoryFile, pretty(next.JSON())); err != nil {

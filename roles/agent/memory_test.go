@@ -29,3 +29,16 @@ func TestFormerAgentsAreRemembered(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryOfBeforeThereWereVersionsIsRead: such files are in use.
+func TestMemoryOfBeforeThereWereVersionsIsRead(t *testing.T) {
+	t.Parallel()
+	dir := open(t, t.TempDir())
+	if err := dir.write(memoryFile, []byte(`{"former": ["x"], "hosts": {"created": 5, "changes": 1}}`)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := openMemory(dir)
+	if err != nil || m.newer != nil || m.Hosts == nil || m.Hosts.Created != 5 || !slices.Equal(m.former(), []string{"x"}) {
+		t.Errorf("%+v, %v", m, err)
+	}
+}

@@ -73,7 +73,7 @@ func (r *registrar) run(ctx context.Context) error {
 		case r.reason(err) != said:
 			said = r.reason(err)
 			r.log.Warn().Err(err).Msg(said)
-			if errors.Is(err, store.ErrDeregistered) || errors.Is(err, host.ErrConflict) {
+			if errors.Is(err, store.ErrDeregistered) || errors.Is(err, store.ErrForgotten) || errors.Is(err, host.ErrConflict) {
 				r.setRefusal(said)
 			}
 		}
@@ -131,7 +131,7 @@ func (r *registrar) keepRemembering(ctx context.Context) error {
 // remember makes a registration durable.
 func (r *registrar) remember(reg store.Registration) {
 	known := r.wish().Known
-	if known != nil && known.Hosts == reg.Hosts && known.Host != nil && *known.Host == *reg.Host {
+	if r.memory.newer != nil || known != nil && known.Hosts == reg.Hosts && known.Host != nil && *known.Host == *reg.Host {
 		return
 	}
 	if err := r.memory.change(func(m *remembered) { m.Hosts, m.Host = &reg.Hosts, reg.Host }); err != nil {
@@ -141,7 +141,9 @@ func (r *registrar) remember(reg store.Registration) {
 
 // wish says what is remembered, so that a host that was deregistered is told from a store that was emptied.
 func (r *registrar) wish() store.Registering {
-	wish := store.Registering{Host: r.host, ID: r.id, TTL: r.ttl, TakingOver: r.memory.takeOver}
+	wish := store.Registering{
+		Host: r.host, ID: r.id, TTL: r.ttl, TakingOver: r.memory.takeOver, Forgot: r.memory.newer != nil,
+	}
 	r.memory.mu.Lock()
 	defer r.memory.mu.Unlock()
 	if hosts := r.memory.Hosts; hosts != nil {
@@ -158,6 +160,9 @@ func (r *registrar) reason(err error) string {
 	switch {
 	case errors.Is(err, store.ErrDeregistered):
 		return fmt.Sprintf("the host was deregistered: its containers go on running; helios register %s %s takes it back", r.host, r.id)
+	case errors.Is(err, store.ErrForgotten):
+		return fmt.Sprintf("the host has no registration, and whether it had one only a newer version of Helios can read in %s: "+
+			"its containers go on running; helios register %s %s takes it back", memoryFile, r.host, r.id)
 	case errors.Is(err, host.ErrConflict):
 		return "another agent holds the host name"
 	case errors.Is(err, store.ErrUnavailable):

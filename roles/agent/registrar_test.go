@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +28,10 @@ type registered struct {
 	conn  *zk.Conn
 }
 
-func startRegistered(t *testing.T) *registered {
+func startRegistered(t *testing.T) *registered { return startRegisteredWith(t, t.TempDir()) }
+
+// startRegisteredWith is startRegistered with a state directory that may have files in it.
+func startRegisteredWith(t *testing.T, path string) *registered {
 	t.Helper()
 	address := storetest.Start(t)
 	link := storetest.StartProxy(t, address)
@@ -41,8 +48,7 @@ func startRegistered(t *testing.T) *registered {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	dir := open(t, t.TempDir())
-	memory, err := openMemory(dir)
+	memory, err := openMemory(open(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,5 +183,34 @@ func TestDeregisteredAgentComesBackWhenItsIdIsRegistered(t *testing.T) {
 	r.reported()
 	if text := r.refused(); text != "" {
 		t.Errorf("it still says that %s", text)
+	}
+}
+
+// TestWhatANewerVersionRemembersIsLeftAlone: of a file in a form that this version does not know it neither guesses that the
+// host never was registered, nor writes over it.
+func TestWhatANewerVersionRemembersIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	file := filepath.Join(path, memoryFile)
+	newer := []byte(`{"version": 2, "places": []}`)
+	if err := os.WriteFile(file, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := startRegisteredWith(t, path)
+	storetest.Eventually(t, 10*time.Second, func() error {
+		if text := r.refused(); !strings.Contains(text, "newer version") || !strings.Contains(text, "helios register h 1234") {
+			return fmt.Errorf("it says %q", text)
+		}
+		return nil
+	})
+	if err := r.store.RegisterHost(t.Context(), "h", "1234"); err != nil {
+		t.Fatal(err)
+	}
+	r.reported()
+	if err := r.memory.takeOver("other"); err == nil {
+		t.Error("a name would be taken over, and its former agent forgotten")
+	}
+	if data, err := os.ReadFile(file); err != nil || !bytes.Equal(data, newer) {
+		t.Errorf("the file holds %q: %v", data, err)
 	}
 }

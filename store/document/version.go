@@ -15,10 +15,10 @@ func (e *NewerError) Error() string {
 }
 
 // ReadVersioned is Read for a document that has a Version. One of a later form than this is a NewerError, and nothing of
-// it is taken for something else.
+// it is taken for something else. One without a Version was written before there was one, in the first form.
 func ReadVersioned(data []byte, version int32, v Value) error {
 	var found int32
-	err := Read(data, Object(Member{Name: "version", Value: Int(&found), Required: true}))
+	err := Read(data, Object(Member{Name: "version", Value: Int(&found)}))
 	if err != nil {
 		return err
 	}
