@@ -48,6 +48,7 @@ func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acce
 // leaveNote leaves a note if there is something to say, and reports whether the wishes may be followed. A task that is
 // followed from now on must have been noted: a store that forgets it again is then known to be an older one.
 func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *store.Tasks, acceptance *host.Acceptance) bool {
+	again := r.owing
 	r.owing = false
 	if wished.seen == nil {
 		return true // no list was ever read
@@ -76,7 +77,9 @@ func (r *reconciler) leaveNote(ctx context.Context, wished *wishes, reading *sto
 	ctx, cancel := context.WithTimeout(ctx, noteTime)
 	defer cancel()
 	if err := r.note(ctx, n, wished.inDoubt()); err != nil {
-		r.log.Warn().Err(err).Bool("waiting", gains).Msg("no note can be left in the store: new tasks wait for it")
+		if !again {
+			r.log.Warn().Err(err).Bool("waiting", gains).Msg("no note can be left in the store: new tasks wait for it")
+		}
 		r.owing = true
 		return !gains
 	}
@@ -110,8 +113,7 @@ func (r *reconciler) conclude(ctx context.Context, acceptance *host.Acceptance) 
 }
 
 // tell logs what is in doubt, when that changes.
-func (r *reconciler) tell(wished wishes) {
-	before, now := r.wishes.doubt, wished.doubt
+func (r *reconciler) tell(before, now *host.Doubt) {
 	switch {
 	case now == nil && before != nil:
 		r.log.Info().Stringer("took", time.Since(time.UnixMilli(before.Since)).Round(time.Second)).

@@ -58,6 +58,7 @@ type reconciler struct {
 	wishes     wishes
 	judged     *store.Tasks // the reading that wishes are of
 	owing      bool         // a note could not be left
+	trouble    string       // why the state of the tasks could not be kept, as logged; "" if it could
 	executions map[job.ID]execution
 	refused    map[job.ID]string // why a task has no ports, as reported
 }
@@ -174,8 +175,16 @@ func (r *reconciler) run(ctx context.Context) error {
 		}
 	}
 	for {
-		if err := r.pass(ctx, &tasks); err != nil {
-			r.log.Error().Err(err).Msg("state of the tasks cannot be kept: nothing is changed until it can")
+		err := r.pass(ctx, &tasks)
+		if trouble := root(err); trouble != r.trouble {
+			r.trouble = trouble
+			if err != nil {
+				r.log.Error().Err(err).Msg("state of the tasks cannot be kept: nothing is changed until it can")
+			} else {
+				r.log.Info().Msg("state of the tasks can be kept again")
+			}
+		}
+		if err != nil {
 			ring(r.bell)
 			if !sleep(ctx, time.Second) {
 				return context.Cause(ctx)
@@ -202,17 +211,16 @@ func (r *reconciler) run(ctx context.Context) error {
 // anything is done by it, and wishes are forgotten only when what follows from them is recorded.
 func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 	wished, reading, acceptance := r.wish(ctx)
-	if reading != r.judged || acceptance != nil {
-		r.tell(wished)
-	}
 	next := follow(r.executions, wished)
 	refused := allocate(next, r.ports, r.statuses.last)
 	if err := r.record(next); err != nil {
 		return err
 	}
+	before := r.wishes.doubt
 	if err := r.remember(wished); err != nil {
 		return err
 	}
+	r.tell(before, wished.doubt)
 	if reading != r.judged && !reading.Missing {
 		r.mu.Lock()
 		r.readmitted = false
@@ -228,18 +236,33 @@ func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 	return err
 }
 
+// root is what an error comes down to, in words that stay the same while that does: errors of files name temporary ones.
+func root(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			break
+		}
+		err = inner
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 // record makes the executions durable, if they changed.
 func (r *reconciler) record(next map[job.ID]execution) error {
 	if maps.EqualFunc(next, r.executions, sameExecution) {
 		return nil
 	}
+	if err := r.save(next); err != nil {
+		return err
+	}
 	for id, e := range next {
 		if before := r.executions[id]; before.Goal != e.Goal {
 			r.log.Info().Stringer("job", id).Str("old", string(before.Goal)).Str("goal", string(e.Goal)).Msg("goal changed")
 		}
-	}
-	if err := r.save(next); err != nil {
-		return err
 	}
 	r.executions = next
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -414,6 +415,28 @@ func TestReconciler(t *testing.T) {
 		settle()
 		if n, id := e.running(); n != 1 || id != "c2" {
 			t.Errorf("%d run, the last is %s", n, id)
+		}
+	})
+	run("a full disk is told of once, and what was waited for once it is not full", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		defer b.end()
+		var log bytes.Buffer
+		b.log = zerolog.New(&log)
+		s.deploy("a", job.Start)
+		if err := os.Rename(path, path+".away"); err != nil {
+			t.Fatal(err)
+		}
+		b.look()
+		settle()
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "cannot be kept") {
+			t.Errorf("%d lines while nothing can be written:\n%s", n, &log)
+		}
+		if err := os.Rename(path+".away", path); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		if text := log.String(); strings.Count(text, "goal changed") != 1 || strings.Count(text, "can be kept again") != 1 {
+			t.Errorf("in the end:\n%s", text)
 		}
 	})
 	run("a static port goes from one job to the next at once", func(t *testing.T, path string, e *engine, s *tree) {
