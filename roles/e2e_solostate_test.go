@@ -25,14 +25,24 @@ func TestSoloStateIsBackedUpCheckedAndRestored(t *testing.T) {
 	state(0, "holds", "backup", file)
 	state(0, "is whole", "check")
 	s.must("create", "-q", "later:1", "127.0.0.1:1/image")
-	state(4, "move it away first", "restore", file)
+	state(4, "in use by another solo", "restore", file)
 	state(4, "not overwritten", "backup", filepath.Join(s.dir, "client.json"))
+	state(2, "FILE is missing", "backup", "")
+	state(2, `"another" is one word too many`, "restore", file, "another")
 	s.process.stop()
 	state(4, "move it away first", "restore", file)
 
 	logs, err := filepath.Glob(filepath.Join(s.dir, "store", "*.wal"))
 	if err != nil || len(logs) != 1 {
 		t.Fatal(logs, err)
+	}
+	foreign := filepath.Join(s.dir, "store", "README")
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state(1, "README is moved away", "check")
+	if err := os.Remove(foreign); err != nil {
+		t.Fatal(err)
 	}
 	content := []byte(read(logs[0]))
 	content[len(content)/2] ^= 1

@@ -18,30 +18,31 @@ import (
 // stateCommand is one of them. operand is what it takes beside the state directory, if anything.
 type stateCommand struct {
 	name, operand, summary string
-	run                    func(dir, operand string, out io.Writer) error
+	run                    func(stateDir, operand string, out io.Writer) error
 }
 
 var stateCommands = []stateCommand{
-	{"backup", "FILE", "writes the state to a file; solo may be running", func(dir, file string, out io.Writer) error {
-		r, err := zkserver.Backup(dir, file)
+	{"backup", "FILE", "writes the state to a file; solo may be running", func(stateDir, file string, out io.Writer) error {
+		r, err := zkserver.Backup(solo.StoreDir(stateDir), file)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "%s holds %d nodes, up to record 0x%x\n", file, r.Nodes, r.Zxid)
 		return nil
 	}},
-	{"restore", "FILE", "makes the state of a new solo from a backup", func(dir, file string, out io.Writer) error {
-		r, err := zkserver.Restore(file, dir)
+	{"restore", "FILE", "makes the state of a new solo from a backup", func(stateDir, file string, out io.Writer) error {
+		r, err := solo.Restore(file, stateDir)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s holds %d nodes; the next start uses them\n", dir, r.Nodes)
+		fmt.Fprintf(out, "%s holds %d nodes; the next start uses them\n", solo.StoreDir(stateDir), r.Nodes)
 		return nil
 	}},
 	{"check", "", "reads all of the state and changes nothing; solo may be running", checkState},
 }
 
-func checkState(dir, _ string, out io.Writer) error {
+func checkState(stateDir, _ string, out io.Writer) error {
+	dir := solo.StoreDir(stateDir)
 	r, err := zkserver.Check(dir)
 	if err != nil {
 		return err
@@ -52,6 +53,10 @@ func checkState(dir, _ string, out io.Writer) error {
 	if r.Damage == nil {
 		fmt.Fprintf(out, "%s is whole: %d nodes, up to record 0x%x\n", dir, r.Nodes, r.Zxid)
 		return nil
+	}
+	if r.Damage.Zxid == 0 {
+		fmt.Fprintf(out, "nothing can be said of the rest before %s is moved away\n", r.Damage.File)
+		return r.Damage
 	}
 	if r.Cut == nil {
 		fmt.Fprintln(out, "nothing can be cut off so that a start would go on from it: restore a backup")
@@ -101,13 +106,13 @@ func (c stateCommand) main(words []string, out, complaints io.Writer) int {
 		dir, err = defaultSoloDir()
 	}
 	if err == nil {
-		err = c.run(solo.StoreDir(dir), operand, out)
+		err = c.run(dir, operand, out)
 	}
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(complaints, "helios solo %s: %v\n", c.name, err)
-	if errors.Is(err, zkserver.ErrOccupied) {
+	if errors.Is(err, zkserver.ErrOccupied) || errors.Is(err, solo.ErrInUse) {
 		return 4
 	}
 	return 1
@@ -138,15 +143,14 @@ func (c stateCommand) parse(words []string) (dir, operand string, help bool, err
 			return "", "", false, errors.New("--state-dir needs a directory")
 		}
 	}
-	wanted := 0
 	if c.operand != "" {
-		wanted = 1
+		if len(operands) == 0 || operands[0] == "" {
+			return "", "", false, fmt.Errorf("%s is missing", c.operand)
+		}
+		operand, operands = filepath.Clean(operands[0]), operands[1:]
 	}
-	if len(operands) != wanted {
-		return "", "", false, fmt.Errorf("want %d operands, not %d", wanted, len(operands))
-	}
-	if wanted == 1 {
-		operand = filepath.Clean(operands[0])
+	if len(operands) > 0 {
+		return "", "", false, fmt.Errorf("%q is one word too many", operands[0])
 	}
 	return dir, operand, false, nil
 }

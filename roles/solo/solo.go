@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -72,8 +73,24 @@ func New(opts Options) (*Solo, error) {
 	return s, nil
 }
 
+// ErrInUse is in the chain where a running solo holds the state directory.
+var ErrInUse = errors.New("in use by another solo")
+
 // StoreDir is the directory of the coordination server's state in a state directory.
 func StoreDir(stateDir string) string { return filepath.Join(stateDir, "store") }
+
+// Restore makes the coordination server's state in a state directory from a backup, see [zkserver.Restore]. A solo that
+// runs there would go on writing to the state that was moved away, so it keeps the directory to itself meanwhile.
+func Restore(file, stateDir string) (zkserver.Report, error) {
+	client, err := lockClientFile(stateDir, 0)
+	switch {
+	case err == nil:
+		defer client.close()
+	case !errors.Is(err, fs.ErrNotExist): // without the file no solo was ever there
+		return zkserver.Report{}, err
+	}
+	return zkserver.Restore(file, StoreDir(stateDir))
+}
 
 func (s *Solo) open(opts Options) error {
 	var err error
@@ -153,7 +170,11 @@ func openClientFile(stateDir string) (*clientFile, error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(stateDir, "client.json"), os.O_RDWR|os.O_CREATE, 0o600)
+	return lockClientFile(stateDir, os.O_CREATE)
+}
+
+func lockClientFile(stateDir string, create int) (*clientFile, error) {
+	file, err := os.OpenFile(filepath.Join(stateDir, "client.json"), os.O_RDWR|create, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open client file: %w", err)
 	}
@@ -161,7 +182,7 @@ func openClientFile(stateDir string) (*clientFile, error) {
 	if err := unix.FcntlFlock(file.Fd(), unix.F_SETLK, &whole); err != nil {
 		file.Close()
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			return nil, fmt.Errorf("state directory %s is in use by another solo", stateDir)
+			return nil, fmt.Errorf("state directory %s is %w", stateDir, ErrInUse)
 		}
 		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 	}
