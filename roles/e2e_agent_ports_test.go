@@ -73,7 +73,7 @@ func rangeExhausted(t *testing.T, h *hostCase) {
 }
 
 func portOfAnother(t *testing.T, h *hostCase) {
-	first := lastingPort(t)
+	first := int32(storetest.FreePorts(t, 2))
 	listen(t, first)
 	h.start("--port-range", fmt.Sprintf("%d:%d", first, first+2))
 	ports := map[string]job.PortMapping{"p": {InternalPort: 8080, Protocol: "tcp"}}

@@ -350,7 +350,7 @@ func statusesInBulk(c *commandCase) {
 }
 
 func portInEnvironment(c *commandCase) {
-	port := int32(24715)
+	port := lastingPort(c.t)
 	id := c.create(job.Job{
 		Image: c.image, Command: []string{"sh", "-c", "echo $HELIOS_PORT_bar; exec sleep 600"},
 		Ports: map[string]job.PortMapping{"bar": {InternalPort: 4712, ExternalPort: &port, Protocol: "tcp"}},

@@ -3,8 +3,6 @@ package roles_test
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"reflect"
 	"slices"
 	"testing"
@@ -68,7 +66,7 @@ func startNamedMaster(t testing.TB, servers string, args ...string) *masterNode 
 	t.Helper()
 	m := &masterNode{name: unique("master")}
 	m.cluster, m.process = startMaster(t, servers, append([]string{
-		"--name", m.name, "--http", "http://" + lastingAddr(t), "--zk-session-timeout", sessions,
+		"--name", m.name, "--http", "http://" + storetest.FreeAddr(t), "--zk-session-timeout", sessions,
 	}, args...)...)
 	m.answers()
 	return m
@@ -81,19 +79,6 @@ func (m *masterNode) answers() {
 		_, err := m.Masters(m.t.Context()) // fails until a first master has made the tree
 		return err
 	})
-}
-
-// lastingAddr is a free address below the ports that the system and the agents choose from: it is free for a process
-// that is started again, too.
-func lastingAddr(t testing.TB) string {
-	t.Helper()
-	var listener net.Listener
-	storetest.Eventually(t, time.Minute, func() (err error) {
-		listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(8000)))
-		return err
-	})
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // lifetime is what Docker knows of one container.

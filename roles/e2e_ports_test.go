@@ -3,8 +3,6 @@ package roles_test
 import (
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,18 +35,10 @@ func (h *hostCase) run(id job.ID) *job.TaskStatus {
 	return h.awaitState(id, h.docker.Host, job.Running)
 }
 
-// lastingPort is the port of a lastingAddr.
+// lastingPort is a free port, also for a container that is started again.
 func lastingPort(t testing.TB) int32 {
 	t.Helper()
-	_, text, err := net.SplitHostPort(lastingAddr(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int32(port)
+	return int32(storetest.FreePorts(t, 1))
 }
 
 // static is a mapping to a port of the host.
@@ -84,7 +74,7 @@ func TestHostCases(t *testing.T) {
 }
 
 func portsStay(t *testing.T, h *hostCase) {
-	first := lastingPort(t)
+	first := int32(storetest.FreePorts(t, 2))
 	a := h.start("--port-range", fmt.Sprintf("%d:%d", first, first+2))
 	type task struct {
 		id              job.ID
@@ -135,7 +125,7 @@ func portsStay(t *testing.T, h *hostCase) {
 	same(tasks[0])
 	a.stop()
 	h.docker.Kill(tasks[1].container)
-	other := lastingPort(t)
+	other := storetest.FreePorts(t, 2)
 	a.args = append(a.args, "--port-range", fmt.Sprintf("%d:%d", other, other+2))
 	a.restart()
 	same(tasks[1])

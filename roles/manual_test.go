@@ -3,7 +3,6 @@ package roles_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -88,7 +87,7 @@ func newReader(t *testing.T) *reader {
 	image := "127.0.0.1:1/" + docker.Host + "/web:1"
 	docker.Load(image, dockertest.Probe(t))
 	dir := t.TempDir()
-	api, admin, zk := freeAddress(t), freeAddress(t), freeAddress(t)
+	api, admin, zk := storetest.FreeAddr(t), storetest.FreeAddr(t), storetest.FreeAddr(t)
 	ensemble := storetest.Start(t)
 	r := &reader{
 		t: t, dir: dir, api: api,
@@ -109,17 +108,6 @@ func newReader(t *testing.T) *reader {
 		}
 	})
 	return r
-}
-
-// freeAddress is an address that nothing listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // follow does one example.

@@ -20,6 +20,7 @@ import (
 	"github.com/helios-go/helios/httpapi"
 	"github.com/helios-go/helios/store/host"
 	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,14 +63,7 @@ func says(code int, body string) http.HandlerFunc {
 }
 
 // refusing is the address of a port where nobody listens.
-func refusing(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
+func refusing(t *testing.T) string { return "http://" + storetest.FreeAddr(t) }
 
 // silent accepts connections and never answers.
 func silent(t *testing.T) string {

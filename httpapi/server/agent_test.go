@@ -12,6 +12,7 @@ import (
 
 	"github.com/helios-go/helios/httpapi/server"
 	"github.com/helios-go/helios/store/job"
+	"github.com/helios-go/helios/store/storetest"
 )
 
 // TestAgentAnswers asks for everything that an agent says, without any agent.
@@ -79,7 +80,7 @@ func TestAgentAnswers(t *testing.T) {
 // TestTakenPortLeavesNothingOpen wants the first port back when the second one cannot be had.
 func TestTakenPortLeavesNothingOpen(t *testing.T) {
 	t.Parallel()
-	addr := unused(t)
+	addr := storetest.FreeAddr(t)
 	taken := httptest.NewServer(nil)
 	defer taken.Close()
 	for range 2 { // the second time, addr must be free still

@@ -162,7 +162,7 @@ func replay(t *testing.T, name string, opts server.Options, expect func(serverte
 	var c *cluster
 	if slices.ContainsFunc(lines, func(l servertest.Line) bool { return l.ZooKeeperDown }) {
 		opts.StoreTimeout = 2 * time.Second
-		c = &cluster{Server: start(t, unused(t), opts)}
+		c = &cluster{Server: start(t, storetest.FreeAddr(t), opts)}
 	} else {
 		c = newCluster(t, opts)
 	}
@@ -196,16 +196,6 @@ func replay(t *testing.T, name string, opts server.Options, expect func(serverte
 		}
 	}
 	t.Logf("%s: %s", name, n)
-}
-
-// unused is the address of a port where nobody listens.
-func unused(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 var scenarios = []string{

@@ -186,7 +186,7 @@ func TestOutcomesReachTheClientAsTheSentinelsOfTheStore(t *testing.T) {
 }
 
 func TestBodiesAreBounded(t *testing.T) {
-	srv := start(t, unused(t), server.Options{})
+	srv := start(t, storetest.FreeAddr(t), server.Options{})
 	post := func(body io.Reader, header ...string) *http.Response {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/jobs/statuses", body)
 		r.Header.Set("Content-Type", "application/json")
@@ -229,7 +229,7 @@ func (endless) Read(b []byte) (int, error) {
 }
 
 func TestABodyMustArriveInTimeAndAnAnswerLeaveInTime(t *testing.T) {
-	srv := start(t, unused(t), server.Options{StoreTimeout: time.Millisecond})
+	srv := start(t, storetest.FreeAddr(t), server.Options{StoreTimeout: time.Millisecond})
 	for _, path := range []string{"/jobs/statuses", "/nope", "/hosts/h/status"} {
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, iotest.ErrReader(os.ErrDeadlineExceeded))
@@ -298,7 +298,7 @@ func FuzzAnyRequestIsAnswered(f *testing.F) {
 
 func TestAPanicIsAnErrorWhoseStackIsOnlyInTheLog(t *testing.T) {
 	var log logs
-	srv := start(t, unused(t), server.Options{Logger: zerolog.New(&log)})
+	srv := start(t, storetest.FreeAddr(t), server.Options{Logger: zerolog.New(&log)})
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/jobs", panicking{})
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
@@ -318,7 +318,7 @@ func (panicking) Read([]byte) (int, error) { panic("boom") }
 
 func TestTokensAreNotInTheLog(t *testing.T) {
 	var log logs
-	srv := start(t, unused(t), server.Options{Logger: zerolog.New(&log), StoreTimeout: 10 * time.Millisecond})
+	srv := start(t, storetest.FreeAddr(t), server.Options{Logger: zerolog.New(&log), StoreTimeout: 10 * time.Millisecond})
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/jobs/"+unknown+"?token=sekret", nil)
 	w := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(w, r)
@@ -404,8 +404,8 @@ func TestAPortThatIsTakenIsAnErrorAndLeavesNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	free := unused(t)
-	opts := server.Options{Store: openStore(t, unused(t)), Version: "0.10.0", Addr: free, AdminAddr: l.Addr().String()}
+	free := storetest.FreeAddr(t)
+	opts := server.Options{Store: openStore(t, storetest.FreeAddr(t)), Version: "0.10.0", Addr: free, AdminAddr: l.Addr().String()}
 	if _, err := server.New(opts); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("failed with %v", err)
 	}

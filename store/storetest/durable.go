@@ -19,7 +19,7 @@ type Process struct {
 func StartZooKeeper(t testing.TB) *Process {
 	t.Helper()
 	requireZooKeeper(t)
-	m := &member{dir: t.TempDir(), addr: freeAddr(t), java: []string{"-server"}}
+	m := &member{dir: t.TempDir(), addr: FreeAddr(t), java: []string{"-server"}}
 	m.configure(t, "tickTime=2000\ninitLimit=10\nsyncLimit=5\n")
 	p := &Process{t, m}
 	m.start(t)

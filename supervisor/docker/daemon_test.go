@@ -183,7 +183,7 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	w := newWorld(t, &job.Job{Command: []string{"http"}, Ports: map[string]job.PortMapping{
 		"http": {InternalPort: 8080, Protocol: "tcp"},
 	}})
-	port := freePort(t)
+	port := storetest.FreePorts(t, 1)
 	w.opts.Ports = map[string]int{"http": port}
 	w.begin(job.Start)
 	first, _ := w.reach(0, job.Running)
@@ -344,7 +344,7 @@ func TestHealthChecksOfContainers(t *testing.T) {
 				Command: c.command, HealthCheck: &c.check, SecondsToWaitBeforeKill: new(int32(0)),
 				Ports: map[string]job.PortMapping{"http": {InternalPort: 8080, Protocol: "tcp"}},
 			})
-			w.opts.Ports = map[string]int{"http": freePort(t)}
+			w.opts.Ports = map[string]int{"http": storetest.FreePorts(t, 1)}
 			prober := health.Prober{Host: w.engine.Endpoint().Address, Exec: w.engine.Exec}
 			probes := make(chan struct{}, 100)
 			w.opts.Probe = func(ctx context.Context, status job.TaskStatus, found supervisor.Container) error {
@@ -370,16 +370,6 @@ func TestHealthChecksOfContainers(t *testing.T) {
 			w.done(nil)
 		})
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func TestAProcessThatIgnoresSIGTERMIsKilledAfterItsTime(t *testing.T) {
