@@ -37,15 +37,16 @@ func (s *Store) createJob(ctx context.Context, j job.Job, operation string) erro
 	if err := s.session.ensure(ctx, historyJob(j.ID)); err != nil {
 		return err
 	}
-	jobs, err := s.session.stat(ctx, configJobs)
-	if err == nil && jobs == nil { // nobody has made the tree yet
+	base, err := s.session.stats(ctx, configJobs, configJobRefs)
+	if err == nil && slices.Contains(base, nil) { // nobody has made the tree yet, or not all of it
 		if err = s.ensureBase(ctx); err == nil {
-			jobs, err = s.session.stat(ctx, configJobs)
+			base, err = s.session.stats(ctx, configJobs, configJobRefs)
 		}
 	}
 	if err != nil {
 		return err
 	}
+	jobs := base[0]
 	var t txn
 	t.create(configJob(j.ID), document.Canonical(j.JSON()))
 	t.create(configJobRef(j.ID), quoted(j.ID))

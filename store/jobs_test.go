@@ -34,7 +34,13 @@ func TestJobsCanBeReadAsWritten(t *testing.T) {
 
 func TestJobIsCreatedOnATreeThatNobodyMade(t *testing.T) {
 	s := open(t, Options{Servers: storetest.Start(t)})
-	must(t, s.CreateJob(t.Context(), sample("web")))
+	for i, path := range append([]string{""}, basePaths...) { // or that a master is making, and has not made wholly
+		if path != "" {
+			must(t, s.session.removeTree(t.Context(), path))
+		}
+		must(t, s.CreateJob(t.Context(), sample(fmt.Sprint("web", i))))
+	}
+	must(t, s.ensureBase(t.Context()))
 	for _, path := range basePaths {
 		if exists, err := s.session.exists(t.Context(), path); err != nil || !exists {
 			t.Errorf("%s: %v, %v", path, exists, err)
