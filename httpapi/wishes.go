@@ -9,10 +9,11 @@ import (
 	"github.com/helios-go/helios/store/job"
 )
 
-// Paths of our own (decisions 3). Masters have the first, agents the second.
+// Paths of our own (decisions 3). Masters have the first, agents the second, and both the third.
 const (
 	PathDoubts      = "/v1/doubts"
 	PathAgentWishes = "/v1/wishes"
+	PathViews       = "/v1/views"
 )
 
 // HostWishesPath is the path of what there is about a host's wishes, AcceptPath that of a word that ends a doubt.

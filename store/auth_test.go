@@ -125,7 +125,7 @@ func TestRefusedCredentialIsToldWithoutThePasswordAndTriedMoreAndMoreRarely(t *t
 	if !errors.Is(told, ErrUnavailable) || !strings.Contains(told.Error(), sentence) {
 		t.Errorf("got %v", told)
 	}
-	if text := log.String(); strings.Count(text, sentence) != 1 || strings.Contains(text+told.Error(), "s3cret") {
+	if text := log.String(); strings.Count(text, sentence) < 2 || strings.Count(text, sentence) > 4 || strings.Contains(text+told.Error(), "s3cret") {
 		t.Errorf("logged %s", text)
 	}
 }

@@ -44,6 +44,7 @@ type session struct {
 	cancel  context.CancelFunc
 	calls   sync.WaitGroup // requests under way, abandoned ones included
 
+	views   sights
 	known   known
 	seen    atomic.Int64 // zxid of the last answer
 	cluster *clusterID   // nil where none is guarded
@@ -56,6 +57,7 @@ type session struct {
 	granting  *time.Timer   // closes transport unless a session is granted in time
 	timeout   time.Duration // of the session, as granted
 	refusals  time.Duration // the pause after the next refused credential; zero without one before
+	reminder  Reminder      // of refusals
 	reason    error         // why there is no connection, as far as is known
 }
 
@@ -186,6 +188,7 @@ func (s *session) granted(timeout time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timeout, s.refusals = timeout, 0
+	s.reminder.Reset()
 }
 
 // blame notes why there is no connection, for those who wait for one. That our own side closed it is no reason.
@@ -204,7 +207,7 @@ func (s *session) blame(address string, err error) {
 	}
 	s.reason = err
 	if errors.Is(err, errRefused) {
-		if s.refusals == 0 {
+		if s.reminder.Due(time.Now()) {
 			s.log.Error().Err(s.reason).Msg("zookeeper will be asked again, more and more rarely")
 		}
 		s.refusals = longer(s.refusals)

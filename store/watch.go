@@ -31,21 +31,24 @@ func longer(pause time.Duration) time.Duration {
 }
 
 // loop calls pass again and again until ctx ends, or pass fails with a final error: at once, when a watch or a new
-// connection rings, at times without any reason, and with growing pauses while pass fails (zookeeper §6.2). The first
-// failure of a row is logged. The watches that pass sets end with loop.
+// connection rings, at times without any reason, and with growing pauses while pass fails (zookeeper §6.2). It is a view
+// of the store's meanwhile. Failures that last are logged more and more rarely. The watches that pass sets end with loop.
 func (s *session) loop(ctx context.Context, what string, pass func(ctx context.Context, w *watches) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watches{session: s, bell: make(chan struct{}, 1), done: ctx.Done(), armed: make(map[string]bool)}
 	defer w.waiters.Wait()
 	defer cancel()
 	connections := s.subscribe(ctx)
+	view := s.views.begin(what)
+	defer s.views.end(view)
 	var (
-		backOff   time.Duration // zero while pass succeeds
-		confirmed = time.Now()  // by the last pass that did
+		backOff  time.Duration // zero while pass succeeds
+		reminder Reminder
 	)
 	for {
 		wait := resyncEvery + rand.N(resyncEvery/4)
 		err := s.await(ctx)
+		looked := time.Now()
 		if err == nil { // what rang until now is answered by one pass
 			quiet(w.bell)
 			quiet(connections)
@@ -58,18 +61,16 @@ func (s *session) loop(ctx context.Context, what string, pass func(ctx context.C
 			return context.Cause(ctx)
 		case errors.Is(err, ErrClosed):
 			return err
-		case err != nil:
-			if backOff == 0 {
+		}
+		since := s.views.learn(view, looked, err)
+		if err != nil {
+			if reminder.Due(time.Now()) {
 				s.log.Warn().Err(err).Msg(what + " will be tried again")
 			}
 			backOff = longer(backOff)
 			wait = backOff
-		case backOff != 0:
-			s.log.Info().Dur("unconfirmed", time.Since(confirmed)).Msg(what + " succeeded")
-			backOff = 0
-		}
-		if err == nil {
-			confirmed = time.Now()
+		} else if backOff = 0; reminder.Reset() {
+			s.log.Info().Dur("unconfirmed", looked.Sub(since)).Msg(what + " succeeded")
 		}
 		timer := time.NewTimer(wait)
 		select {

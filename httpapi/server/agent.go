@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/helios-go/helios/httpapi"
+	"github.com/helios-go/helios/store"
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/job"
 )
@@ -20,6 +21,8 @@ type AgentOptions struct {
 	Tasks func() map[job.ID]job.Task
 	// Wishes are how sure it is of that.
 	Wishes func() httpapi.AgentWishes
+	// Views are what it keeps in sight of the store.
+	Views func() []store.View
 	// Statuses are what it recorded of its tasks.
 	Statuses func() (map[job.ID]job.TaskStatus, error)
 	// Health tells what is well, and what is not, by the name of the check.
@@ -43,6 +46,7 @@ func NewAgent(opts AgentOptions) (*Server, error) {
 			wishes := opts.Wishes()
 			return answer(c, wishes.JSON())
 		},
+		httpapi.PathViews: func(c echo.Context) error { return answerViews(c, opts.Views()) },
 		httpapi.PathAgentStatuses: func(c echo.Context) error {
 			statuses, err := opts.Statuses()
 			if err != nil {

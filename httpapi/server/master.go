@@ -54,7 +54,11 @@ func New(opts Options) (*Server, error) {
 	m := &master{Server: &Server{log: opts.Logger}, opts: opts, version: version, store: opts.Store}
 	m.api = m.newAPI()
 	m.admin = m.newAdmin(func(context.Context) map[string]error {
-		return map[string]error{"zookeeper": ZooKeeper(m.store)}
+		checks := map[string]error{"zookeeper": ZooKeeper(m.store)}
+		if err := Views(m.store.Views()); err != nil { // readers of the original's document find what they know
+			checks["views"] = err
+		}
+		return checks
 	})
 	if err := m.listen(opts.Addr, opts.AdminAddr); err != nil {
 		return nil, err

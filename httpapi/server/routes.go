@@ -43,6 +43,7 @@ func (m *master) newAPI() *echo.Echo {
 		{http.MethodGet, httpapi.PathMasters, m.listMasters},
 		{http.MethodGet, httpapi.PathVersionCheck, m.readVersionCheck},
 		{http.MethodGet, httpapi.PathDoubts, m.listDoubts},
+		{http.MethodGet, httpapi.PathViews, func(c echo.Context) error { return answerViews(c, m.store.Views()) }},
 		{http.MethodGet, "/v1" + hostPath + "/wishes", m.readWishes},
 		{http.MethodPost, "/v1" + hostPath + "/accept", m.acceptWishes},
 	} {

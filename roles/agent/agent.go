@@ -186,7 +186,8 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	}
 	a.server, err = server.NewAgent(server.AgentOptions{
 		Addr: a.opts.Addr, AdminAddr: a.opts.AdminAddr,
-		Tasks: a.reconciler.tasks, Wishes: a.reconciler.describe, Statuses: a.statuses.all, Health: a.health, Logger: a.log,
+		Tasks: a.reconciler.tasks, Wishes: a.reconciler.describe, Views: a.store.Views, Statuses: a.statuses.all, Health: a.health,
+		Logger: a.log,
 	})
 	if err != nil {
 		a.store.Close()

@@ -20,8 +20,8 @@ const (
 	pingTime   = 5 * time.Second  // for Docker to answer a health check
 )
 
-// health tells what is well with this agent, by the name of the check (operations §3.3). The checks registration and wishes are there
-// only when they fail, so that readers of the original's document find what they know.
+// health tells what is well with this agent, by the name of the check (operations §3.3). The checks registration, views and
+// wishes are there only when they fail, so that readers of the original's document find what they know.
 func (a *Agent) health(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
@@ -32,6 +32,9 @@ func (a *Agent) health(ctx context.Context) map[string]error {
 	}
 	if refused := a.registrar.refused(); refused != "" {
 		checks["registration"] = server.Unwell(refused)
+	}
+	if err := server.Views(a.store.Views()); err != nil {
+		checks["views"] = err
 	}
 	if doubt := a.reconciler.doubt(); doubt != nil {
 		checks["wishes"] = server.Unwell(fmt.Sprintf("in doubt since %s: %s",

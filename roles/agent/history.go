@@ -167,14 +167,15 @@ func (h *history) written(id job.ID, timestamp int64) {
 
 // run hands the events to write, oldest first, until ctx ends. What fails is tried again a second later.
 func (h *history) run(ctx context.Context, write func(context.Context, job.TaskStatusEvent) error) error {
-	failing := false
+	var reminder store.Reminder
 	for {
 		err := h.drain(ctx, write)
-		if err != nil && ctx.Err() == nil && !failing {
-			h.log.Warn().Err(err).Msg("history cannot be written: its events wait")
-		}
-		failing = err != nil
-		if failing {
+		if err == nil {
+			reminder.Reset()
+		} else {
+			if ctx.Err() == nil && reminder.Due(time.Now()) {
+				h.log.Warn().Err(err).Msg("history cannot be written: its events wait")
+			}
 			ring(h.bell)
 			if !sleep(ctx, historyRetry) {
 				return context.Cause(ctx)

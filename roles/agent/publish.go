@@ -37,7 +37,7 @@ func (p *publisher) publishStatuses(ctx context.Context) error {
 	hush(connections)
 	backoff := supervisor.Backoff{}
 	var there map[string][]byte // what the directory holds; nil: not known
-	said := false
+	var reminder store.Reminder
 	for {
 		pause := statusesEvery
 		var err error
@@ -50,15 +50,14 @@ func (p *publisher) publishStatuses(ctx context.Context) error {
 		switch {
 		case err == nil:
 			backoff.Reset()
-			said = false
+			reminder.Reset()
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		default:
 			there = nil
 			pause = backoff.Next()
-			if !said {
+			if reminder.Due(time.Now()) {
 				p.log.Warn().Err(err).Msg("task statuses cannot be published: they wait")
-				said = true
 			}
 		}
 		timer := time.NewTimer(pause)
@@ -123,7 +122,7 @@ func (p *publisher) publishFacts(ctx context.Context) error {
 	defer due.Stop()
 	backoff := supervisor.Backoff{}
 	var last *facts
-	said := false
+	var reminder store.Reminder
 	for {
 		var err error
 		select {
@@ -142,13 +141,13 @@ func (p *publisher) publishFacts(ctx context.Context) error {
 		}
 		if err == nil {
 			backoff.Reset()
+			reminder.Reset()
 		} else {
 			due.Reset(backoff.Next())
-			if !said {
+			if reminder.Due(time.Now()) {
 				p.log.Warn().Err(err).Msg("host information cannot be published: it waits")
 			}
 		}
-		said = err != nil
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +48,8 @@ func (r *registrar) setRefusal(text string) {
 // run registers, keeps the host up, and registers again whenever that is lost, until ctx ends.
 func (r *registrar) run(ctx context.Context) error {
 	backoff := supervisor.Backoff{}
-	said := ""
+	said := "" // and again when reminder says so
+	var reminder store.Reminder
 	connections := r.store.Connections(ctx)
 	for {
 		hush(connections)
@@ -59,6 +61,7 @@ func (r *registrar) run(ctx context.Context) error {
 		case err == nil:
 			backoff.Reset()
 			said = ""
+			reminder.Reset()
 			r.setRefusal("")
 			r.log.Info().Msg("registered")
 			if wish.Known != nil && reg.Anew(*wish.Known) {
@@ -70,10 +73,15 @@ func (r *registrar) run(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			r.log.Warn().Err(err).Msg("registration lost")
-		case r.reason(err) != said:
-			said = r.reason(err)
-			r.log.Warn().Err(err).Msg(said)
-			if errors.Is(err, store.ErrDeregistered) || errors.Is(err, store.ErrForgotten) || errors.Is(err, host.ErrConflict) {
+		default:
+			reason := r.reason(err)
+			if reason != said {
+				reminder.Reset()
+			}
+			if said = reason; reminder.Due(time.Now()) {
+				r.log.Warn().Err(err).Msg(said)
+			}
+			if isRefusal(err) {
 				r.setRefusal(said)
 			}
 		}
@@ -152,6 +160,12 @@ func (r *registrar) wish() store.Registering {
 	return wish
 }
 
+// isRefusal reports whether the store was there and did not take the host, for a reason that does not go by itself.
+func isRefusal(err error) bool {
+	return slices.ContainsFunc([]error{store.ErrDeregistered, store.ErrForgotten, host.ErrConflict, store.ErrDenied, store.ErrNoCluster},
+		func(refusal error) bool { return errors.Is(err, refusal) })
+}
+
 // reason puts why registration fails in words that stay the same while the reason does.
 func (r *registrar) reason(err error) string {
 	if other, ok := errors.AsType[*store.OtherAgentError](err); ok {
@@ -165,6 +179,10 @@ func (r *registrar) reason(err error) string {
 			"its containers go on running; helios register %s %s takes it back", memoryFile, r.host, r.id)
 	case errors.Is(err, host.ErrConflict):
 		return "another agent holds the host name"
+	case errors.Is(err, store.ErrDenied):
+		return "zookeeper does not let this agent register, whose credentials do not fit (helios manual acls): its containers go on running"
+	case errors.Is(err, store.ErrNoCluster):
+		return "zookeeper has no tree of this cluster (helios manual cluster-id): the tasks go on as they are"
 	case errors.Is(err, store.ErrUnavailable):
 		return "zookeeper is away: the tasks go on as they are"
 	default:
