@@ -481,14 +481,14 @@ func TestHostsTable(t *testing.T) {
 		exchange{request: "POST /hosts/statuses", answer: `{"host2.example.com":{"status":"UP","jobs":{"` + testjob + `":` + deployed + `},"statuses":{"` + testjob + `":` + task("RUNNING", "") +
 			`},"labels":{"zone":"a","role":"foo"},"hostInfo":` + info + fmt.Sprintf(`,"agentInfo":{"startTime":%d,"uptime":1,"version":"0.9.283"}}`, ago(19*time.Minute)) +
 			`,"192.168.33.10":{"status":"DOWN","jobs":{"` + testjob + `":` + deployed + `},"statuses":{},"hostInfo":` + info + fmt.Sprintf(`,"agentInfo":{"startTime":%d,"uptime":%d,"version":"0.9.283"}}`, ago(48*time.Hour), 23*time.Hour.Milliseconds()) +
-			`,"noinfo":{"status":"UP","jobs":{},"statuses":{"` + testjob + `":` + task("RUNNING", "") + `},"labels":{"a":"1"}` + fmt.Sprintf(`,"agentInfo":{"startTime":%d,"uptime":1,"version":"0.9.283"}}`, ago(time.Second)) +
+			`,"noinfo":{"status":"UP","jobs":{},"statuses":{"` + testjob + `":` + task("RUNNING", "") + `},"labels":{"a":"1"}` + fmt.Sprintf(`,"agentInfo":{"startTime":%d,"uptime":1,"version":"0.9.283"}}`, ago(time.Minute)) +
 			`,"bare":{"status":"DOWN","jobs":{},"statuses":{}}}`})
 	got := run(t, []string{"hosts", "-z", endpoint}, nil, "")
 	want := clitest.Result{Stdout: strings.ReplaceAll(`HOST                  STATUS           DEPLOYED    RUNNING    CPUS    MEM     LOAD AVG    MEM USAGE    OS              HELIOS     DOCKER          LABELS              ¶
 192.168.33.10.        Down 1 day       1           0          4       1 gb    0.10        0.53         Linux 3.15.3    0.9.283    1.7.0 (1.18)                        ¶
 bare.                 Down             0           0                                                                                                                  ¶
 host2.example.com.    Up 19 minutes    1           1          4       1 gb    0.10        0.53         Linux 3.15.3    0.9.283    1.7.0 (1.18)    role=foo, zone=a    ¶
-noinfo.               Up 1 second      0           0                                                                   0.9.283                    a=1                 ¶
+noinfo.               Up 1 minute      0           0                                                                   0.9.283                    a=1                 ¶
 `, "¶", "")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -108,16 +108,16 @@ func handOver(t *testing.T, h *hostCase) {
 	}
 	storetest.Eventually(t, inTime, adopted)
 	holds(t, 3*time.Second, adopted)
-	if status, err := h.task(rb, h.docker.Host); err != nil || status.State != job.Stopped || *status.ContainerID != containers[recordedRB] {
-		t.Errorf("stopped task: %s, %v", describe(status), err)
+	if status := h.awaitState(rb, h.docker.Host, job.Stopped); *status.ContainerID != containers[recordedRB] {
+		t.Errorf("stopped task: %s", describe(status))
 	}
 	queued := make(map[string]int) // items of the history that the original had not written yet, as far as it remembered
 	for id, list := range parse(t, before["task-history.json"]) {
 		queued[id] = len(list.([]any))
 	}
 	storetest.Eventually(t, inTime, func() error {
-		if n := len(h.states(rb)); n < queued[recordedRB] {
-			return fmt.Errorf("%d items of history", n)
+		if a, b := len(h.states(ra)), len(h.states(rb)); a < queued[recordedRA] || b < queued[recordedRB] {
+			return fmt.Errorf("%d and %d items of history", a, b)
 		}
 		return nil
 	})

@@ -67,7 +67,7 @@ func rangeExhausted(t *testing.T, h *hostCase) {
 	if status := h.awaitState(second, h.docker.Host, job.Running); *status.Ports["http"].ExternalPort != only || status.ContainerError != "" {
 		t.Errorf("status %s, ports %v", describe(status), status.Ports)
 	}
-	if took := time.Since(began); took > 30*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("ran after %s", took)
 	}
 }
@@ -130,7 +130,7 @@ func staticPortTaken(t *testing.T, h *hostCase) {
 		if !strings.HasPrefix(states.String(), round+round+round) {
 			return fmt.Errorf("history: %s", &states)
 		}
-		if took := failed[2] - failed[0]; took < 2000 || took > 20000 {
+		if took := failed[2] - failed[0]; took < 2000 || took > 60000 {
 			return fmt.Errorf("two rounds took %d ms", took)
 		}
 		return nil

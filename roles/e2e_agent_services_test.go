@@ -181,15 +181,15 @@ func isFoo(t *testing.T, endpoints []announce.Endpoint) {
 	}
 }
 
-// poke connects to a port of a container.
-func poke(t *testing.T, port int32) {
-	t.Helper()
-	storetest.Eventually(t, inTime, func() error {
-		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-		if err == nil {
+// poke connects to a port of a container until the job runs. Docker takes connections before the container does, and
+// lets those fall.
+func (s *serviceHost) poke(id job.ID, port int32) {
+	s.t.Helper()
+	storetest.Eventually(s.t, inTime, func() error {
+		if conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second); err == nil {
 			conn.Close()
 		}
-		return err
+		return s.runs(id, s.docker.Host, "")
 	})
 }
 
@@ -215,8 +215,7 @@ func (s *serviceHost) becomesHealthy(t *testing.T, id job.ID, port int32) {
 	t.Helper()
 	s.deploy(id, s.docker.Host)
 	s.unregistered(id)
-	poke(t, port)
-	s.awaitState(id, s.docker.Host, job.Running)
+	s.poke(id, port)
 	isFoo(t, s.registered())
 	s.told("+1")
 }
@@ -276,8 +275,7 @@ func killedWhileChecked(t *testing.T, h *hostCase) {
 		}
 		return err
 	})
-	poke(t, port)
-	s.awaitState(id, s.docker.Host, job.Running)
+	s.poke(id, port)
 	isFoo(t, s.registered())
 	s.told("+1")
 }
@@ -383,18 +381,19 @@ func registeredWhileRunning(t *testing.T, h *hostCase) {
 func servesOn(t *testing.T, h *hostCase) {
 	s := startServiceHost(t, h)
 	j := s.web()
-	j.GracePeriod = new(int32(5))
+	const grace = 15 * time.Second
+	j.GracePeriod = new(int32(grace / time.Second))
 	id := s.create(j)
 	container := *s.run(id).ContainerID
 	s.told("+1")
 	began := time.Now()
 	s.setGoal(id, s.docker.Host, job.Stop)
 	s.told("+1", "-1")
-	if took := time.Since(began); took > 2500*time.Millisecond {
+	if took := time.Since(began); took > grace-time.Second {
 		t.Errorf("withdrawn after %s", took)
 	}
 	s.awaitState(id, s.docker.Host, job.Stopping)
-	holds(t, 5*time.Second-time.Since(began)-500*time.Millisecond, func() error { return runsOnly(s.docker, id, container) })
+	holds(t, grace-time.Since(began)-500*time.Millisecond, func() error { return runsOnly(s.docker, id, container) })
 	s.awaitState(id, s.docker.Host, job.Stopped)
 	if code, _ := s.ended(container); code != 0 {
 		t.Errorf("ended with %d", code)

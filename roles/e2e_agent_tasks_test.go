@@ -108,7 +108,7 @@ func killedInTime(t *testing.T, h *hostCase) {
 	h.setGoal(id, h.docker.Host, job.Stop)
 	h.awaitState(id, h.docker.Host, job.Stopped)
 	took := time.Since(began)
-	if code, _ := h.ended(container); code != 137 || took < 2*time.Second || took > 12*time.Second {
+	if code, _ := h.ended(container); code != 137 || took < 2*time.Second || took > time.Minute {
 		t.Errorf("ended with %d after %s", code, took)
 	}
 }
@@ -260,7 +260,7 @@ func killedOutside(t *testing.T, h *hostCase) {
 	h.docker.Kill(container)
 	began := time.Now()
 	h.another(id, container)
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 25*time.Second { // without a word of Docker's, the next look is after half a minute
 		t.Errorf("replaced after %s", took)
 	}
 	storetest.Eventually(t, inTime, func() error {
@@ -287,13 +287,14 @@ func registryAway(t *testing.T, h *hostCase) {
 
 func stoppedWhileAway(t *testing.T, h *hostCase) {
 	a := h.start()
-	id := h.create(job.Job{Image: &h.image, Command: loop("trap 'echo term; sleep 2; echo done; exit 0' TERM"), SecondsToWaitBeforeKill: new(int32(30))})
+	id := h.create(job.Job{Image: &h.image, Command: loop("trap 'echo term; sleep 2; echo done; exit 0' TERM; echo ready"), SecondsToWaitBeforeKill: new(int32(60))})
 	container := *h.run(id).ContainerID
+	ready(t, h.docker, container)
 	a.stop()
 	h.setGoal(id, h.docker.Host, job.Stop)
 	a.restart()
 	h.awaitState(id, h.docker.Host, job.Stopped)
-	if code, _ := h.ended(container); code != 0 || h.docker.Logs(container) != "term\ndone\n" {
+	if code, _ := h.ended(container); code != 0 || h.docker.Logs(container) != "ready\nterm\ndone\n" {
 		t.Errorf("ended with %d, having written %q", code, h.docker.Logs(container))
 	}
 }

@@ -45,7 +45,7 @@ func TestAgentRestarts(t *testing.T) {
 func agentRestarts(t *testing.T, end func(c *cluster, a *agent)) {
 	c, _ := startMaster(t, storetest.ZooKeeper(t))
 	docker := dockertest.New(t)
-	a := startAgent(c, docker, nil, "--zk-session-timeout", "4000")
+	a := startAgent(c, docker, nil, "--zk-session-timeout", "8000")
 	c.await(docker.Host, host.Up)
 	id := c.create(job.Job{Image: shell(t, docker), Command: idle})
 	c.deploy(id, docker.Host)

@@ -92,7 +92,13 @@ func endsAtOnce(t *testing.T, h *hostCase) {
 	h.start()
 	id := h.create(job.Job{Image: &h.image, Command: []string{"sh", "-c", "exit 0"}})
 	h.deploy(id, h.docker.Host)
-	h.throttled(id, job.Exited, job.Flapping)
+	storetest.Eventually(t, patient, func() error { // from now on it rests for half a minute, and all before is written
+		events := h.states(id)
+		if n := len(events); n == 0 || events[n-1].Status.State != job.Exited || events[n-1].Status.Throttled != job.Flapping {
+			return fmt.Errorf("%d events, the last is not EXITED FLAPPING", n)
+		}
+		return nil
+	})
 	// A history keeps thirty events, which are five runs.
 	before := h.last(id, job.Starting, 5)
 	newest := before[len(before)-1].Timestamp

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -136,37 +137,58 @@ func unique(prefix string) string { return prefix + "-" + strings.ToLower(rand.T
 func (c *cluster) create(j job.Job) job.ID {
 	c.t.Helper()
 	j.ID = job.ID{Name: unique("job"), Version: "1"}
-	answer, err := c.CreateJob(c.t.Context(), j)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	id, err := job.ReadID(*answer.ID)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	var id job.ID
+	c.insist(job.ErrExists, func() error {
+		answer, err := c.CreateJob(c.t.Context(), j)
+		if answer.ID != nil {
+			id = jobID(c.t, *answer.ID)
+		}
+		return err
+	})
 	return id
+}
+
+// insist gives a command that has to be carried out, again while its master says that it cannot reach ZooKeeper: on a busy
+// machine a connection may be lost for seconds. done is what it is told that comes again after it was carried out.
+func (c *cluster) insist(done error, command func() error) {
+	c.t.Helper()
+	again := false
+	storetest.Eventually(c.t, inTime, func() error {
+		err := command()
+		if again && done != nil && errors.Is(err, done) {
+			return nil
+		}
+		status, ok := errors.AsType[*client.StatusError](err)
+		if again = ok && status.Code == http.StatusServiceUnavailable; err != nil && !again {
+			c.t.Fatal(err)
+		}
+		return err
+	})
 }
 
 // deploy deploys the job with the goal START.
 func (c *cluster) deploy(id job.ID, name string) {
 	c.t.Helper()
-	if _, err := c.Deploy(c.t.Context(), name, id, job.Start, ""); err != nil {
-		c.t.Fatal(err)
-	}
+	c.insist(job.ErrAlreadyDeployed, func() error {
+		_, err := c.Deploy(c.t.Context(), name, id, job.Start, "")
+		return err
+	})
 }
 
 func (c *cluster) setGoal(id job.ID, name string, goal job.Goal) {
 	c.t.Helper()
-	if _, err := c.SetGoal(c.t.Context(), name, id, goal, ""); err != nil {
-		c.t.Fatal(err)
-	}
+	c.insist(nil, func() error {
+		_, err := c.SetGoal(c.t.Context(), name, id, goal, "")
+		return err
+	})
 }
 
 func (c *cluster) undeploy(id job.ID, name string) {
 	c.t.Helper()
-	if _, err := c.Undeploy(c.t.Context(), name, id, ""); err != nil {
-		c.t.Fatal(err)
-	}
+	c.insist(job.ErrNotDeployed, func() error {
+		_, err := c.Undeploy(c.t.Context(), name, id, "")
+		return err
+	})
 }
 
 // task is the status of the job on the host as the master sees it; nil if there is none.

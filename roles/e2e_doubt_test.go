@@ -132,9 +132,7 @@ func TestWipedStoreEndsNothingUntilAPersonSaysSo(t *testing.T) {
 	o.remark("on the first host what runs is what should run")
 	o.types(0, "accept", "--yes", "--keep", first)
 	c.awaitDoubt(first, 0)
-	if err := c.runs(ids[0], first, containers[0]); err != nil {
-		t.Error(err)
-	}
+	storetest.Eventually(t, inTime, func() error { return c.runs(ids[0], first, containers[0]) })
 	o.types(0, "store", "diff", first)
 	o.types(4, "accept", "--yes", "--keep", first)
 
@@ -158,9 +156,7 @@ func TestWipedStoreEndsNothingUntilAPersonSaysSo(t *testing.T) {
 	}
 	c.deploy(ids[2], third)
 	c.awaitDoubt(third, 0)
-	if err := c.runs(ids[2], third, containers[2]); err != nil {
-		t.Error(err)
-	}
+	storetest.Eventually(t, inTime, func() error { return c.runs(ids[2], third, containers[2]) })
 	o.types(0, "store", "diff", third)
 	shown := o.types(0, "hosts")
 	if regexp.MustCompile(`DOUBT`).MatchString(shown) {

@@ -19,6 +19,7 @@ func TestNamesThatWouldLeadElsewhereAreRefused(t *testing.T) {
 	t.Parallel()
 	servers, chroot, conn := ownChroot(t)
 	c, _ := startMaster(t, servers)
+	c.awaitMaster() // all that it makes at its start is there
 	c.must("register", "h1", "id1")
 	web := c.create(job.Job{Image: new("127.0.0.1:1/web:1")})
 	c.deploy(web, "h1")

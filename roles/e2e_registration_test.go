@@ -125,10 +125,10 @@ func takesOver(t *testing.T, h *hostCase) {
 	_, id, container := h.silent()
 	startAgent(h.cluster, h.docker, nil, "--id", unique("second"), "--zk-registration-ttl", "0", "--labels", "num=2", "--env", "POD=two")
 	h.await(h.docker.Host, host.Up)
-	storetest.Eventually(t, 40*time.Second, func() error {
+	storetest.Eventually(t, inTime, func() error {
 		return errors.Join(h.labelled("2", "two"), h.runs(id, h.docker.Host, container))
 	})
-	h.listed(`Up \d+ seconds?`)
+	h.listed(`Up \d+ (second|minute)s?`)
 	holds(t, 3*time.Second, func() error { return errors.Join(h.runs(id, h.docker.Host, container), h.alone(id, container)) })
 }
 
@@ -206,7 +206,7 @@ func (h *hostCase) comesBack(a *agent, id job.ID, container string) {
 		h.t.Fatalf("the agent does not say how it is taken back: %s", a.log())
 	}
 	h.must(strings.Fields(takesBack[1])...)
-	storetest.Eventually(h.t, 10*time.Second, func() error { return h.labelled("1", "one") })
+	storetest.Eventually(h.t, 40*time.Second, func() error { return h.labelled("1", "one") })
 	another := h.create(job.Job{Image: &h.image, Command: idle})
 	theirs := *h.run(another).ContainerID
 	goesOn := func() error {

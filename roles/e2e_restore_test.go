@@ -35,10 +35,7 @@ func TestRestoredZooKeeper(t *testing.T) {
 			r := &restored{hostCase: &hostCase{docker: dockertest.New(t)}, zookeeper: storetest.StartEnsemble(t, 1)}
 			r.cluster, _ = startMaster(t, r.zookeeper.Servers(), "--zk-session-timeout", sessions)
 			r.image = *shell(t, r.docker)
-			storetest.Eventually(t, inTime, func() error { // the master has made the tree
-				_, err := r.Masters(t.Context())
-				return err
-			})
+			r.served()
 			c.test(t, r)
 		})
 	}
@@ -48,6 +45,23 @@ func TestRestoredZooKeeper(t *testing.T) {
 type restored struct {
 	*hostCase
 	zookeeper *storetest.Ensemble
+}
+
+// served waits until the master is connected, and has made the tree.
+func (r *restored) served() {
+	r.t.Helper()
+	storetest.Eventually(r.t, inTime, func() error {
+		_, err := r.Masters(r.t.Context())
+		return err
+	})
+}
+
+// backup copies what ZooKeeper holds, which is away for that time.
+func (r *restored) backup() string {
+	r.t.Helper()
+	dir := r.zookeeper.Backup(0)
+	r.served()
+	return dir
 }
 
 // restore sets ZooKeeper back to the backup.
@@ -81,7 +95,7 @@ func (r *restored) awaitAll(agents []*agent) {
 }
 
 func fromBeforeTheHosts(t *testing.T, r *restored) {
-	backup := r.zookeeper.Backup(0)
+	backup := r.backup()
 	first, id, container := r.busy()
 	agents := append(r.idleAgents(2), first)
 	for _, a := range agents { // each remembers that the others came
@@ -115,7 +129,7 @@ func fromBeforeTheStatus(t *testing.T, r *restored) {
 	r.await(r.docker.Host, host.Down)
 	id := r.create(job.Job{Image: &r.image, Command: idle})
 	r.deploy(id, r.docker.Host)
-	backup := r.zookeeper.Backup(0)
+	backup := r.backup()
 	a.restart()
 	container := *r.awaitState(id, r.docker.Host, job.Running).ContainerID
 	r.restore(backup)
@@ -147,7 +161,7 @@ func fromAfterTheHost(t *testing.T, r *restored) {
 	a, id, container := r.busy()
 	r.deregister()
 	a.said(saysDeregistered)
-	backup := r.zookeeper.Backup(0)
+	backup := r.backup()
 	r.register(a.id)
 	storetest.Eventually(t, inTime, func() error { return r.labelled("1", "one") })
 	r.deregister()

@@ -156,6 +156,7 @@ func TestTreeIsChecked(t *testing.T) {
 	}
 	id := initCluster(t, servers)
 	c, _ := startMaster(t, servers, "--zk-cluster-id", id)
+	c.awaitMaster() // all that it makes at its start is there
 	c.must("register", "h1", "id1")
 	web := c.create(job.Job{Image: new("127.0.0.1:1/web:1"), Ports: map[string]job.PortMapping{"http": {InternalPort: 80, ExternalPort: new(int32(8080)), Protocol: "tcp"}}})
 	c.deploy(web, "h1")
@@ -198,7 +199,9 @@ func TestTreeWithAccessListsIsChecked(t *testing.T) {
 		"master", "--name", unique("master"), "--state-dir", t.TempDir(), "--zk", servers,
 		"--http", "http://127.0.0.1:0", "--admin", "http://127.0.0.1:0", "--zk-enable-acls",
 	}, account...)...)
-	newCluster(t, "http://"+m.said(`"http":"([^"]+)"`), servers).must("register", "h1", "id1")
+	c := newCluster(t, "http://"+m.said(`"http":"([^"]+)"`), servers)
+	c.awaitMaster()
+	c.must("register", "h1", "id1")
 	check := func(env []string, more ...string) result {
 		return helios(t, env, append([]string{"store", "check", "--zk", servers}, more...)...)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -21,6 +22,8 @@ import (
 )
 
 // This file is a stream of commands that goes on while processes die, and the judge of what came of each command.
+
+var streamSeed = flag.Uint64("stream.seed", 0, "the seed of the commands that are given while processes die; any by default")
 
 // password is the token of the stream's jobs: a command without it is refused.
 const password = "open sesame"
@@ -108,8 +111,8 @@ func either(first bool, a, b httpapi.Status) httpapi.Status {
 func (e *ensembleCluster) startStream() *stream {
 	e.t.Helper()
 	s := &stream{e: e}
-	seed := rand.Uint64()
-	s.note("seed %d", seed)
+	seed := cmp.Or(*streamSeed, rand.Uint64())
+	e.t.Logf("-stream.seed %d", seed)
 	for _, patient := range []bool{true, false} {
 		id := e.create(job.Job{Image: &e.image, Token: password})
 		for i, a := range e.agents {

@@ -24,6 +24,17 @@ func loop(trap string) []string {
 // idle ends with status 0 at the first signal.
 var idle = loop("trap 'exit 0' INT TERM")
 
+// ready waits until the container, whose command writes that after its trap, answers signals.
+func ready(t testing.TB, docker *dockertest.Daemon, container string) {
+	t.Helper()
+	storetest.Eventually(t, inTime, func() error {
+		if log := docker.Logs(container); log != "ready\n" {
+			return fmt.Errorf("the container wrote %q", log)
+		}
+		return nil
+	})
+}
+
 // shell gives the daemon an image with a shell.
 func shell(t testing.TB, docker *dockertest.Daemon) *string {
 	reference := "127.0.0.1:1/" + unique("shell") + ":1"
@@ -77,23 +88,25 @@ func TestTaskCases(t *testing.T) {
 	})
 
 	run("SYS-103, AGT-003 goal STOP sends SIGTERM", func(t *testing.T, c *cluster, a *agent, image *string) {
-		id := c.create(job.Job{Image: image, Command: loop("trap 'echo term; exit 0' 15")})
+		id := c.create(job.Job{Image: image, Command: loop("trap 'echo term; exit 0' 15; echo ready")})
 		c.deploy(id, a.docker.Host)
 		container := *c.awaitState(id, a.docker.Host, job.Running).ContainerID
+		ready(t, a.docker, container)
 		c.setGoal(id, a.docker.Host, job.Stop)
 		c.awaitState(id, a.docker.Host, job.Stopped)
-		if log := a.docker.Logs(container); log != "term\n" {
+		if log := a.docker.Logs(container); log != "ready\nterm\n" {
 			t.Errorf("the container wrote %q", log)
 		}
 	})
 
 	run("SYS-102, AGT-004 goal STOP sends no SIGINT", func(t *testing.T, c *cluster, a *agent, image *string) {
-		id := c.create(job.Job{Image: image, Command: loop("trap 'echo int; exit 0' 2"), SecondsToWaitBeforeKill: new(int32(1))})
+		id := c.create(job.Job{Image: image, Command: loop("trap 'echo int; exit 0' 2; echo ready"), SecondsToWaitBeforeKill: new(int32(1))})
 		c.deploy(id, a.docker.Host)
 		container := *c.awaitState(id, a.docker.Host, job.Running).ContainerID
+		ready(t, a.docker, container)
 		c.setGoal(id, a.docker.Host, job.Stop)
 		c.awaitState(id, a.docker.Host, job.Stopped)
-		if log := a.docker.Logs(container); log != "" {
+		if log := a.docker.Logs(container); log != "ready\n" {
 			t.Errorf("the container wrote %q", log)
 		}
 	})

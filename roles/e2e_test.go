@@ -20,7 +20,7 @@ import (
 // is what they share: processes, clusters, and what a test asks of them.
 
 // inTime is how long an effect may take; loaded machines are slow. Nothing waits that long when all is well.
-const inTime = 90 * time.Second
+const inTime = 3 * time.Minute
 
 // buildDir is where binary was built, if it was; TestMain removes it.
 var buildDir string

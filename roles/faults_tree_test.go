@@ -51,6 +51,9 @@ func (c *faultCluster) doubted(agents ...*agent) {
 // accept gives the word of a person, that what the agents remember is to be kept, or what is stored to be followed.
 func (c *faultCluster) accept(mode string, agents ...*agent) {
 	c.trial.Helper()
+	for _, m := range c.masters {
+		m.answers()
+	}
 	for _, a := range agents {
 		c.Logf("a person says: helios accept %s %s", a.docker.Host, mode)
 		if r := helios(c.trial, nil, "accept", a.docker.Host, mode, "--yes", "-z", c.api); r.exit != 0 {

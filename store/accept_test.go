@@ -171,7 +171,7 @@ func TestAcceptances(t *testing.T) {
 			d.heed()
 			for _, garbage := range []string{"", "{", "[]", `{"version":1}`, `{"version":9,"token":"t1","mode":"follow"}`, `{"version":1,"token":"t1","mode":"end"}`} {
 				must(t, s.session.create(t.Context(), statusHostAccept("h1"), []byte(garbage), 0))
-				storetest.Eventually(t, 10*time.Second, func() error {
+				storetest.Eventually(t, 25*time.Second, func() error {
 					if there, err := s.session.exists(t.Context(), statusHostAccept("h1")); there || err != nil {
 						return fmt.Errorf("%q is there, %w", garbage, err)
 					}

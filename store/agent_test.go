@@ -153,7 +153,7 @@ func TestWaitingForAHostEndsWhenItsIdComesOrGoes(t *testing.T) {
 		return nil
 	})
 	registered := false
-	storetest.Eventually(t, 10*time.Second, func() error { // it may begin to wait after a change
+	storetest.Eventually(t, 25*time.Second, func() error { // it may begin to wait after a change
 		change := s.RegisterHost
 		if registered {
 			change = func(ctx context.Context, name, _ string) error { return s.DeregisterHost(ctx, name) }
@@ -235,7 +235,7 @@ func TestMarkContinuesTheSameDirectory(t *testing.T) {
 
 func eventuallyUp(t *testing.T, s *Store, name string, want bool) {
 	t.Helper()
-	storetest.Eventually(t, 20*time.Second, func() error {
+	storetest.Eventually(t, 25*time.Second, func() error {
 		if up, err := s.HostUp(t.Context(), name); err != nil || up != want {
 			return fmt.Errorf("%s up: %v, %w", name, up, err)
 		}
@@ -311,7 +311,7 @@ func TestKeepingAHostUpEndsWithItsRegistration(t *testing.T) {
 				if !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(25 * time.Second):
 				t.Fatal("it does not end")
 			}
 		})
@@ -325,7 +325,7 @@ func TestMasterIsListedWhileItIsThere(t *testing.T) {
 		s, other := open(t, Options{Servers: address, Dial: l.dial}), open(t, Options{Servers: address})
 		listed := func(want string) {
 			t.Helper()
-			storetest.Eventually(t, 10*time.Second, func() error {
+			storetest.Eventually(t, 25*time.Second, func() error {
 				masters, err := other.Masters(t.Context())
 				if got := strings.Join(masters, " "); err == nil && got != want {
 					err = fmt.Errorf("masters %q, want %q", got, want)
@@ -349,7 +349,7 @@ func TestMasterIsListedWhileItIsThere(t *testing.T) {
 func TestTreeIsMadeWithoutAMaster(t *testing.T) {
 	s := open(t, Options{Servers: storetest.Start(t)})
 	background(t, s.KeepTree)
-	storetest.Eventually(t, 10*time.Second, func() error {
+	storetest.Eventually(t, 25*time.Second, func() error {
 		_, err := s.Masters(t.Context())
 		return err
 	})

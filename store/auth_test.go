@@ -82,7 +82,7 @@ func TestConnectionLostWhileAuthenticatingIsMadeAnew(t *testing.T) {
 		return frame, nil
 	}, nil)
 	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial, Credential: Credential{User: "me", Password: "secret"}})
-	storetest.Eventually(t, 20*time.Second, func() error {
+	storetest.Eventually(t, 25*time.Second, func() error {
 		_, err := s.Hosts(t.Context())
 		return err
 	})

@@ -67,7 +67,7 @@ func (r replay) register(tree storetest.Tree, name, id string) {
 	must(r, r.agent.PutAgentInfo(ctx, name, in(r.T, tree, statusHostAgentInfo(name), (*host.AgentInfo).JSON)))
 	must(r, r.agent.PutEnvironment(ctx, name, in(r.T, tree, statusHostEnvironment(name), document.TextMap)))
 	must(r, r.agent.PutLabels(ctx, name, in(r.T, tree, statusHostLabels(name), document.TextMap)))
-	storetest.Eventually(r, 10*time.Second, func() error {
+	storetest.Eventually(r, time.Minute, func() error {
 		if up, err := r.master.HostUp(ctx, name); err != nil || !up {
 			return fmt.Errorf("up %v: %w", up, err)
 		}
@@ -127,7 +127,7 @@ func TestTreeEqualsTheRecordedOneAfterEachStep(t *testing.T) {
 		{"01-empty", func(replay, storetest.Tree) {}},
 		{"02-master-start", func(r replay, _ storetest.Tree) {
 			background(r, func(ctx context.Context) error { return r.master.KeepMaster(ctx, master) })
-			storetest.Eventually(r, 10*time.Second, func() error {
+			storetest.Eventually(r, time.Minute, func() error {
 				masters, err := r.master.Masters(r.Context())
 				if err == nil && !slices.Equal(masters, []string{master}) {
 					err = fmt.Errorf("masters %v", masters)

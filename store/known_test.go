@@ -132,7 +132,7 @@ func TestWhatIsRememberedIsNotAskedAgainAndItsWatchesDoNotPileUp(t *testing.T) {
 		<-connections
 		read()
 	}
-	storetest.Eventually(t, 5*time.Second, func() error {
+	storetest.Eventually(t, time.Minute, func() error {
 		if at, held := watchesAt(t, address), heldWatches(s); at != want || held != want {
 			return fmt.Errorf("%d watches at the server and %d in the library after eight connections, %d after one", at, held, want)
 		}

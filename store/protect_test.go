@@ -40,7 +40,7 @@ func grown(t *testing.T, master, agent *Store) job.Job {
 	t.Helper()
 	ctx := t.Context()
 	background(t, func(ctx context.Context) error { return master.KeepMaster(ctx, "m1") })
-	storetest.Eventually(t, 10*time.Second, func() error {
+	storetest.Eventually(t, 25*time.Second, func() error {
 		masters, err := master.Masters(ctx)
 		if err == nil && len(masters) == 0 {
 			err = errors.New("no master")

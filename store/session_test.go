@@ -21,7 +21,7 @@ func TestServerThatAcceptsAndSaysNothingIsGivenUp(t *testing.T) {
 	must(t, err)
 	defer silent.Close()
 	s := open(t, Options{Servers: silent.Addr().String() + "," + storetest.Start(t), ConnectTimeout: 3 * time.Second})
-	storetest.Eventually(t, 10*time.Second, func() error { // whichever of the two comes first
+	storetest.Eventually(t, time.Minute, func() error { // whichever of the two comes first
 		_, err := s.Hosts(t.Context())
 		return err
 	})
@@ -50,7 +50,7 @@ func TestRequestWithoutZooKeeperEndsWithTheConnectTimeout(t *testing.T) {
 	s := open(t, Options{Servers: "127.0.0.1:1", ConnectTimeout: 100 * time.Millisecond})
 	begin := time.Now()
 	_, err := s.Hosts(t.Context())
-	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took < 50*time.Millisecond || took > 5*time.Second {
+	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took < 50*time.Millisecond || took > 12*time.Second {
 		t.Errorf("%v after %v", err, took)
 	}
 }
@@ -69,26 +69,26 @@ func TestRequestEndsWithItsContextWhileZooKeeperIsAway(t *testing.T) {
 func TestRequestFailsAtOnceWhenZooKeeperHasBeenAwayForLong(t *testing.T) {
 	t.Parallel()
 	l := new(links)
-	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial, FailFast: 200 * time.Millisecond})
+	s := open(t, Options{Servers: storetest.Start(t), Dial: l.dial, FailFast: 2 * time.Second})
 	if _, err := s.Hosts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	l.cut(true)
 	begin := time.Now()
 	_, err := s.Hosts(t.Context())
-	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took > 2*time.Second {
+	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took > 20*time.Second {
 		t.Errorf("first: %v after %v", err, took)
 	}
 	begin = time.Now()
 	_, err = s.Hosts(t.Context())
-	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took > 100*time.Millisecond {
+	if took := time.Since(begin); !errors.Is(err, ErrUnavailable) || took > 1900*time.Millisecond { // it waits no longer
 		t.Errorf("second: %v after %v", err, took)
 	}
 	if s.Connected() {
 		t.Error("connected")
 	}
 	l.cut(false)
-	storetest.Eventually(t, 10*time.Second, func() error {
+	storetest.Eventually(t, time.Minute, func() error {
 		_, err := s.Hosts(t.Context())
 		return err
 	})
@@ -141,7 +141,7 @@ func TestConnectionsRingAtEachConnection(t *testing.T) {
 	for range 2 {
 		select {
 		case <-bell:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("no connection")
 		}
 		l.cut(false)

@@ -68,12 +68,12 @@ func TestWatchRingsAtTheNextConnectionWhateverBecomesOfTheLibrarysAttemptToSetIt
 			must(t, other.session.set(t.Context(), "/a", []byte("new"), anyVersion))
 			select {
 			case <-events:
-			case <-time.After(8 * time.Second):
+			case <-time.After(25 * time.Second): // much sooner than it would look by itself
 				t.Error("the watch is silent")
 			}
 			select {
 			case <-connections:
-			case <-time.After(8 * time.Second):
+			case <-time.After(25 * time.Second): // much sooner than it would look by itself
 				t.Error("no connection")
 			}
 		})
@@ -102,7 +102,7 @@ func TestTasksAreStillWatchedAfterAServerRefusedToSetWatchesAgain(t *testing.T) 
 	must(t, master.session.create(t.Context(), "/marker", nil, 0))
 	must(t, agent.session.catchUp(t.Context()))
 	must(t, master.SetGoal(t.Context(), "h1", web.ID, job.Stop, ""))
-	storetest.Eventually(t, 10*time.Second, func() error { // much sooner than it would look by itself
+	storetest.Eventually(t, 25*time.Second, func() error { // much sooner than it would look by itself
 		if got := describe(told.last()); got != "web STOP" {
 			return fmt.Errorf("told %q", got)
 		}
@@ -127,7 +127,7 @@ func TestRequestsEndWithTheirContextWhileTheConnectionIsStalled(t *testing.T) {
 		}
 		return nil
 	})
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 	proxy.Heal()
@@ -282,7 +282,7 @@ func TestClosingWhileRequestsComeInAndTheConnectionFailsEnds(t *testing.T) {
 		}()
 		select {
 		case <-closed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the store does not close")
 		}
 		callers.Wait()

@@ -53,7 +53,7 @@ func (v *views) last() Tasks {
 // unreadable one.
 func (v *views) await(t *testing.T, want string) {
 	t.Helper()
-	storetest.Eventually(t, 20*time.Second, func() error {
+	storetest.Eventually(t, 25*time.Second, func() error {
 		if got := describe(v.last()); v.count() == 0 || got != want {
 			return fmt.Errorf("told %q in %d views, want %q", got, v.count(), want)
 		}
@@ -193,7 +193,7 @@ func TestTaskListThatIsGoneOrMadeAnewIsNeverToldAsEmpty(t *testing.T) {
 		// A marker in the same place proves that the watcher had its chance.
 		must(t, master.session.create(t.Context(), configHostJobs("h1"), nil, 0))
 		must(t, master.session.create(t.Context(), configHostJob("h1", "marker"), nil, 0))
-		storetest.Eventually(t, 20*time.Second, func() error {
+		storetest.Eventually(t, 25*time.Second, func() error {
 			if got := told.last(); len(got.Unreadable) != 1 || len(got.Nodes) != 1 {
 				return fmt.Errorf("told %q", describe(got))
 			}
@@ -228,7 +228,7 @@ func TestTaskListThatIsMadeBetweenTwoLooksIsWatched(t *testing.T) {
 	told := watch(t, agent)
 	told.await(t, "")
 	must(t, master.session.create(t.Context(), configHostJob("h1", "marker"), nil, 0))
-	storetest.Eventually(t, 20*time.Second, func() error {
+	storetest.Eventually(t, 25*time.Second, func() error {
 		if got := told.last(); len(got.Nodes) != 1 {
 			return fmt.Errorf("told %q", describe(got))
 		}
@@ -263,7 +263,7 @@ func TestUnreadableTaskIsToldAsSuch(t *testing.T) {
 		"another job":         string(document.Canonical(wrong.JSON())),
 	} {
 		must(t, s.session.set(t.Context(), path, []byte(data), anyVersion))
-		storetest.Eventually(t, 10*time.Second, func() error {
+		storetest.Eventually(t, 25*time.Second, func() error {
 			if got := describe(told.last()); got != "? "+web.ID.String() {
 				return fmt.Errorf("%s: told %q", name, got)
 			}

@@ -206,19 +206,20 @@ func TestEveryMasterIsTriedOnceWithoutWaiting(t *testing.T) {
 	down := newMaster(t, says(502, "bad gateway"))
 	c := newClient(t, Options{
 		Masters:      []string{refusing(t), down.URL, silent(t), live.URL},
-		Timeout:      50 * time.Millisecond,
+		Timeout:      time.Second,
 		RetryTimeout: time.Hour,
 		RetryDelay:   time.Hour,
 	})
-	for range 8 { // from wherever the round begins
+	const rounds = 4 // from wherever each begins
+	for range rounds {
 		if got, err := c.Masters(t.Context()); err != nil || !slices.Equal(got, []string{"m"}) {
 			t.Fatalf("%v, %v", got, err)
 		}
 	}
-	if live.count() != 8 {
+	if live.count() != rounds {
 		t.Errorf("the live master was asked %d times", live.count())
 	}
-	if down.count() > 8 {
+	if down.count() > rounds {
 		t.Errorf("a dead master was asked %d times", down.count())
 	}
 }
@@ -256,8 +257,8 @@ func TestDeadMastersAreTriedAgainUntilTheRetryTimeoutAndReportedWithoutSecrets(t
 	var warnings []string
 	c := newClient(t, Options{
 		Masters:      []string{refusing(t), refusing(t)},
-		RetryTimeout: 30 * time.Millisecond,
-		RetryDelay:   20 * time.Millisecond,
+		RetryTimeout: 2 * time.Second,
+		RetryDelay:   1200 * time.Millisecond,
 		Warn:         func(text string) { warnings = append(warnings, text) },
 	})
 	r, err := c.RemoveJob(t.Context(), id, "sekret")
@@ -338,7 +339,7 @@ func TestASilentMasterTimesOutWhereverItFallsSilent(t *testing.T) {
 		if !errors.Is(err, ErrUnreachable) || !strings.HasPrefix(err.Error(), "Unable to connect to master: ") {
 			t.Errorf("failed with %v", err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("took %s", took)
 		}
 	}

@@ -90,7 +90,7 @@ func newCluster(t *testing.T, opts server.Options) *cluster {
 	})
 	c := &cluster{Server: start(t, addr, opts), zk: conn}
 	masters := &servertest.Request{Method: "GET", Path: "/masters"}
-	storetest.Eventually(t, 10*time.Second, func() error {
+	storetest.Eventually(t, time.Minute, func() error {
 		if got := send(t, masters, c.Addr()); got.Body != `["goldenmaster"]` {
 			return fmt.Errorf("masters: %d %s", got.Status, got.Body)
 		}

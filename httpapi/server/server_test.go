@@ -344,18 +344,18 @@ func TestRequestsFailWithinSecondsWhileZooKeeperIsAway(t *testing.T) {
 			return nil
 		}
 	}
-	storetest.Eventually(t, 10*time.Second, answers(http.StatusOK, http.StatusOK))
+	storetest.Eventually(t, time.Minute, answers(http.StatusOK, http.StatusOK))
 	for name, begin := range map[string]func(){"cut": link.Cut, "stalled": link.Stall} {
 		begin()
 		begun := time.Now()
 		if got := send(t, masters, srv.Addr()); got.Status != http.StatusServiceUnavailable {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
-		if took := time.Since(begun); took > 4*time.Second {
+		if took := time.Since(begun); took > 10*time.Second {
 			t.Errorf("%s: answered after %s", name, took)
 		}
 		link.Heal()
-		storetest.Eventually(t, 30*time.Second, answers(http.StatusOK, http.StatusOK))
+		storetest.Eventually(t, time.Minute, answers(http.StatusOK, http.StatusOK))
 	}
 }
 
@@ -370,7 +370,7 @@ func TestAtTheEndRequestsInFlightAreAnsweredAndPortsAreFree(t *testing.T) {
 	body := `["` + unknown + `"]`
 	fmt.Fprintf(conn, "POST /jobs/statuses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:5])
 	// Until the server has the first half of the request in its hands, it could take the connection for an idle one.
-	storetest.Eventually(t, 5*time.Second, func() error {
+	storetest.Eventually(t, time.Minute, func() error {
 		if !strings.Contains(threads(t, srv), "readBody") {
 			return errors.New("the request is not there yet")
 		}

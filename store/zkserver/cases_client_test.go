@@ -35,7 +35,7 @@ func heard(s *script, what string, ch <-chan zk.Event) {
 	select {
 	case e := <-ch:
 		s.log("%s: %v %s %v", what, e.Type, e.Path, e.Err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		s.Errorf("%s: no event", what)
 	}
 }
@@ -43,7 +43,7 @@ func heard(s *script, what string, ch <-chan zk.Event) {
 // survives waits until the library has its connection back.
 func survives(s *script, c *zk.Conn) {
 	s.Helper()
-	storetest.Eventually(s, 15*time.Second, func() error { _, _, err := c.Get(s.root); return err })
+	storetest.Eventually(s, time.Minute, func() error { _, _, err := c.Get(s.root); return err })
 }
 
 var clientCases = map[string]func(*script){
@@ -169,7 +169,7 @@ var clientCases = map[string]func(*script){
 		s.log("lock: %v", first.Lock())
 		got := make(chan error, 1)
 		go func() { got <- second.Lock() }()
-		storetest.Eventually(s, 10*time.Second, func() error {
+		storetest.Eventually(s, time.Minute, func() error {
 			if list, _, err := c.Children(s.root + "/lock"); err != nil || len(list) != 2 {
 				return fmt.Errorf("%v, %w", list, errors.Join(err, errors.New("not queued")))
 			}

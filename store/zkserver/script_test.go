@@ -90,7 +90,7 @@ func (s *script) dialTCP() net.Conn {
 		s.Fatal(err)
 	}
 	s.conns = append(s.conns, c)
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.Fatal(err)
 	}
 	return c

@@ -202,7 +202,7 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	exited, at := w.reach(n, job.Exited)
 	t.Logf("EXITED %s after docker kill began, %s after it returned, %s after the end of the container",
 		at.Sub(killed), at.Sub(returned), at.Sub(w.endOf(*first.ContainerID)))
-	if at.Sub(returned) > 2*time.Second {
+	if at.Sub(returned) > 25*time.Second { // without the event, it looks after half a minute
 		t.Errorf("EXITED %s after the kill", at.Sub(returned))
 	}
 	if exited.ExitCode == nil || *exited.ExitCode != 137 || exited.FinishedAt == nil || exited.OOMKilled == nil || *exited.OOMKilled {
