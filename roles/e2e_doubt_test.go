@@ -81,7 +81,7 @@ func TestWipedStoreEndsNothingUntilAPersonSaysSo(t *testing.T) {
 		t.Skip("there is no terminal without script(1)")
 	}
 	zookeeper := storetest.StartEnsemble(t, 1)
-	c, _ := startMaster(t, zookeeper.Servers(), "--zk-session-timeout", sessions)
+	c, _ := startMaster(t, zookeeper.Servers())
 	var hosts []*hostCase
 	var ids []job.ID
 	var containers, names []string

@@ -153,7 +153,7 @@ func mastersKeepUp(t *testing.T, e *ensembleCluster) {
 	leader := e.zookeeper.AwaitLeader()
 	for i := range 3 {
 		if i != leader {
-			masters = append(masters, startNamedMaster(t, e.zookeeper.Addr(i)).cluster)
+			masters = append(masters, startNamedMaster(t, e.zookeeper.Addr(i), "--zk-session-timeout", "60000").cluster)
 		}
 	}
 	name := unique("host")
@@ -163,21 +163,20 @@ func mastersKeepUp(t *testing.T, e *ensembleCluster) {
 	for i := range 100 {
 		a, b := masters[i%2], masters[1-i%2]
 		id := a.create(job.Job{Image: new(noImage)})
-		if jobs, err := b.Jobs(t.Context(), id.Name, ""); err != nil || len(jobs) != 1 {
-			t.Fatalf("%d: created job is not listed: %v, %v", i, jobs, err)
-		}
-		if _, err := b.Deploy(t.Context(), name, id, job.Stop, ""); err != nil {
-			t.Fatalf("%d: %v", i, err)
-		}
-		if _, err := a.SetGoal(t.Context(), name, id, job.Start, ""); err != nil {
-			t.Fatalf("%d: %v", i, err)
-		}
-		if _, err := b.Undeploy(t.Context(), name, id, ""); err != nil {
-			t.Fatalf("%d: %v", i, err)
-		}
-		if _, err := a.RemoveJob(t.Context(), id, ""); err != nil {
-			t.Fatalf("%d: %v", i, err)
-		}
+		b.insist(nil, func() error {
+			jobs, err := b.Jobs(t.Context(), id.Name, "")
+			if err == nil && len(jobs) != 1 {
+				t.Fatalf("%d: created job is not listed: %v", i, jobs)
+			}
+			return err
+		})
+		b.deploy(id, name)
+		a.setGoal(id, name, job.Stop)
+		b.undeploy(id, name)
+		a.insist(job.ErrNotFound, func() error {
+			_, err := a.RemoveJob(t.Context(), id, "")
+			return err
+		})
 	}
 	if _, err := masters[1].DeregisterHost(t.Context(), name); err != nil {
 		t.Fatal(err)
