@@ -165,6 +165,7 @@ func fromAfterTheHost(t *testing.T, r *restored) {
 	r.register(a.id)
 	storetest.Eventually(t, inTime, func() error { return r.labelled("1", "one") })
 	r.deregister()
+	a.said(`(?s)` + saysDeregistered + `.*` + saysDeregistered)
 	r.restore(backup)
 	other := r.idleAgents(1) // ZooKeeper and the master are there again
 	holds(t, 5*time.Second, func() error {
