@@ -24,7 +24,7 @@ func TestThrottledTasks(t *testing.T) {
 }
 
 // patient is how long an effect of a throttled task may take.
-const patient = 5 * time.Minute
+const patient = 8 * time.Minute
 
 // throttled waits until the job is, and returns its status.
 func (h *hostCase) throttled(id job.ID, state job.State, throttle job.Throttle) *job.TaskStatus {

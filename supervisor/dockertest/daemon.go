@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long one request to the daemon may take; loaded machines are slow.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Daemon is the Docker daemon of this machine (or of DOCKER_HOST) as one test sees it.
 type Daemon struct {

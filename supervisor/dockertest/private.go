@@ -83,7 +83,7 @@ func (p *Private) Start() {
 		p.t.Fatal(err)
 	}
 	storetest.Eventually(p.t, patience, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		_, err := p.client.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 		if err != nil {
