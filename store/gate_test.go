@@ -40,8 +40,8 @@ type gatedConn struct {
 	greeted bool     // the rest is guarded by gate.mu
 	held    [][]byte // frames
 	losing  uint32   // the request whose answer is lost
-	frame   []byte   // being read
-	lost    bool     // for the client, though not for the server
+	said    frameReader
+	lost    bool // for the client, though not for the server
 }
 
 func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -201,30 +201,19 @@ func (g *gate) arrived() {
 	g.onWay = nil
 }
 
-// Read hands on what the server says frame by frame, but for the answer that gets lost.
+// Read hands on what the server says, but for the answer that gets lost.
 func (c *gatedConn) Read(p []byte) (int, error) {
-	if len(c.frame) == 0 {
-		head := make([]byte, 4)
-		if _, err := io.ReadFull(c.Conn, head); err != nil {
-			return 0, err
-		}
-		body := make([]byte, binary.BigEndian.Uint32(head))
-		if _, err := io.ReadFull(c.Conn, body); err != nil {
-			return 0, err
-		}
+	return c.said.read(p, c.Conn, func(frame []byte) ([]byte, error) {
 		c.gate.mu.Lock()
-		lost := c.losing != 0 && binary.BigEndian.Uint32(body) == c.losing
+		lost := c.losing != 0 && binary.BigEndian.Uint32(frame[4:]) == c.losing
 		if lost {
 			c.held = nil
 		}
 		c.gate.mu.Unlock()
 		if lost {
 			c.Conn.Close()
-			return 0, io.ErrUnexpectedEOF
+			return nil, io.ErrUnexpectedEOF
 		}
-		c.frame = append(head, body...)
-	}
-	n := copy(p, c.frame)
-	c.frame = c.frame[n:]
-	return n, nil
+		return frame, nil
+	})
 }

@@ -35,8 +35,8 @@ type links struct {
 type lossyConn struct {
 	net.Conn
 	links  *links
-	losing bool   // the next answer of the server is lost; guarded by links.mu
-	frame  []byte // being read
+	losing bool // the next answer of the server is lost; guarded by links.mu
+	said   frameReader
 }
 
 func (l *links) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -93,33 +93,23 @@ func (c *lossyConn) Write(frame []byte) (int, error) {
 	return c.Conn.Write(frame)
 }
 
-// Read hands on what the server says frame by frame, but for what gets lost.
+// Read hands on what the server says, but for what gets lost.
 func (c *lossyConn) Read(p []byte) (int, error) {
-	for len(c.frame) == 0 {
-		head := make([]byte, 4)
-		if _, err := io.ReadFull(c.Conn, head); err != nil {
-			return 0, err
-		}
-		body := make([]byte, binary.BigEndian.Uint32(head))
-		if _, err := io.ReadFull(c.Conn, body); err != nil {
-			return 0, err
-		}
+	return c.said.read(p, c.Conn, func(frame []byte) ([]byte, error) {
 		c.links.mu.Lock()
 		losing, heard, deaf := c.losing, c.links.heard, c.links.deaf
 		c.links.mu.Unlock()
-		switch event := int32(binary.BigEndian.Uint32(body)) == -1; {
+		switch event := number(frame[4:]) == xidEvent; {
 		case event && deaf:
+			return nil, nil
 		case losing && !event:
 			c.Conn.Close()
 			if heard != nil {
 				heard()
 			}
-			return 0, io.ErrUnexpectedEOF
+			return nil, io.ErrUnexpectedEOF
 		default:
-			c.frame = append(head, body...)
+			return frame, nil
 		}
-	}
-	n := copy(p, c.frame)
-	c.frame = c.frame[n:]
-	return n, nil
+	})
 }

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
-	"io"
 	"net"
 	"slices"
 	"sync"
@@ -50,8 +48,8 @@ type tappedConn struct {
 	tap        *tap
 	number     int
 	operations map[int32]int32 // by xid; guarded by tap.mu
-	welcomed   bool            // the reader's, like frame
-	frame      []byte
+	welcomed   bool            // the reader's, like said
+	said       frameReader
 }
 
 func (t *tap) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -126,15 +124,7 @@ func (c *tappedConn) Write(frame []byte) (int, error) {
 }
 
 func (c *tappedConn) Read(p []byte) (int, error) {
-	for len(c.frame) == 0 {
-		frame := make([]byte, 4)
-		if _, err := io.ReadFull(c.Conn, frame); err != nil {
-			return 0, err
-		}
-		frame = append(frame, make([]byte, binary.BigEndian.Uint32(frame))...)
-		if _, err := io.ReadFull(c.Conn, frame[4:]); err != nil {
-			return 0, err
-		}
+	return c.said.read(p, c.Conn, func(frame []byte) ([]byte, error) {
 		c.tap.mu.Lock()
 		change := c.tap.answer
 		var operation int32
@@ -146,16 +136,13 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 		}
 		c.welcomed = true
 		c.tap.mu.Unlock()
-		if change != nil {
-			var err error
-			if frame, err = change(c.number, operation, frame); err != nil {
-				c.Close()
-				return 0, err
-			}
+		if change == nil {
+			return frame, nil
 		}
-		c.frame = frame
-	}
-	n := copy(p, c.frame)
-	c.frame = c.frame[n:]
-	return n, nil
+		changed, err := change(c.number, operation, frame)
+		if err != nil {
+			c.Close()
+		}
+		return changed, err
+	})
 }
