@@ -137,18 +137,18 @@ func (e *examination) statuses() {
 
 // groups judges the nodes of deployment groups.
 func (e *examination) groups() {
-	const remove = "removing the group (helios remove-deployment-group) and creating it again"
+	const by09 = " with a master of Helios 0.9: this version has no deployment groups"
 	for _, name := range e.in(configGroups) {
 		for _, path := range []string{statusGroup(name), statusGroupHosts(name)} {
 			if !e.has(path) {
-				e.add("half-group", path, "a node of deployment group "+name+" is missing: its rollouts cannot go on", remove)
+				e.add("half-group", path, "a node of deployment group "+name+" is missing: its rollouts cannot go on", "removing the group and creating it again"+by09)
 			}
 		}
 	}
 	for _, directory := range []string{statusGroups, groupTasks} {
 		for _, name := range e.in(directory) {
 			if !e.has(childOf(configGroups, name)) {
-				e.add("orphan-group", childOf(directory, name), "what is left of a deployment group that was removed: none of that name can be created", "removing the group once more (helios remove-deployment-group)")
+				e.add("orphan-group", childOf(directory, name), "what is left of a deployment group that was removed: none of that name can be created", byDeleting+", or removing the group once more"+by09)
 			}
 		}
 	}
