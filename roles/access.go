@@ -100,10 +100,17 @@ func (c credentials) lists() *store.ACLs {
 	return &store.ACLs{Master: own, Agent: other}
 }
 
+// openToAll reports whether any user may read a file. Its group may: that can be the daemons'.
+func openToAll(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0
+}
+
 // maxPassword bounds a password, in bytes.
 const maxPassword = 4096
 
-// readPassword reads a password that stands alone in a file, on one line. No error tells anything of it.
+// readPassword reads a password that stands alone in a file, on one line. The file is opened once and read once: it may be
+// a pipe. No error tells anything of it.
 func readPassword(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -113,5 +113,6 @@ func soloSyntax() *cliui.Syntax {
 	}
 }
 
-// files are the options that name a file, which must be there and readable.
-var files = []string{passwordFile, "service-registrar-plugin", "logconfig", "docker-gcp-account-credentials"}
+// files are the options that name a file, which must be there and readable. One with a password is not among them: it may
+// be a pipe, which can be opened once.
+var files = []string{"service-registrar-plugin", "logconfig", "docker-gcp-account-credentials"}

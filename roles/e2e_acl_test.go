@@ -195,8 +195,15 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 		"right password of the wrong account": {"--zk-acl-agent-user", "helios-master", "--zk-password-file", passwordIn(t, agentPassword)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := startAgent(c.seenBy(t), docker, nil, options...)
+			a, _, admin := startServingAgent(c.seenBy(t), docker, options...)
 			a.said(`"error":"([^"]+: zookeeper denies it to [^"]+)"`)
+			storetest.Eventually(t, inTime, func() error {
+				const sentence = "zookeeper does not let this agent register, whose credentials do not fit"
+				if status, checks := health(t, admin); status != http.StatusInternalServerError || !strings.HasPrefix(checks["registration"].Message, sentence) {
+					return fmt.Errorf("health: %d %+v", status, checks)
+				}
+				return nil
+			})
 			packets := received(t, zk)
 			holds(t, 8*time.Second, func() error { return nil }) // asking the server counts as a request
 			if n := received(t, zk) - packets; n > 60 {
@@ -216,6 +223,14 @@ func TestCredentialsThatDoNotFit(t *testing.T) {
 	t.Run("a master with a wrong password", func(t *testing.T) {
 		wrong, m := startMaster(t, zk, masterOptions(t, "wrong")...)
 		m.said(`"error":"([^"]+: zookeeper denies it to user helios-master)"`)
+		storetest.Eventually(t, inTime, func() error {
+			const sentence = "^registering master [^:]+: never confirmed: .+: zookeeper denies it to user helios-master$"
+			status, checks := health(t, "http://"+m.said(`"admin":"([^"]+)"`))
+			if status != http.StatusInternalServerError || !regexp.MustCompile(sentence).MatchString(checks["views"].Message) {
+				return fmt.Errorf("health: %d %+v", status, checks)
+			}
+			return nil
+		})
 		answer, err := http.Get(wrong.api + "/jobs")
 		if err != nil {
 			t.Fatal(err)

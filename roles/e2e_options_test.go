@@ -62,7 +62,7 @@ func TestDaemonOptions(t *testing.T) {
 
 		{args: []string{"agent", "--zk-enable-acls", "--zk-acl-master-digest", "d"}, env: []string{"HELIOS_ZK_AGENT_PASSWORD=p"}, want: "the digest of zookeeper user helios-master is not the base64 of a SHA-1 of user:password, 28 characters"},
 		{args: []string{"master", "--zk-acl-master-user", "a:b", "--zk-acl-master-password", "p"}, want: `zookeeper user "a:b" contains a colon`},
-		{args: []string{"agent", "--zk-password-file", gone}, want: "error: argument --zk-password-file: File not found: '" + gone + "'"},
+		{args: []string{"agent", "--zk-password-file", gone}, want: "password: open " + gone + ": no such file or directory"},
 		{args: []string{"agent", "--zk-password-file", file}, want: "password: " + file + " is empty"},
 		{args: []string{"agent", "--zk-password-file", file, "--zk-acl-agent-password", "p"}, want: "--zk-password-file beside --zk-acl-agent-password or HELIOS_ZK_AGENT_PASSWORD: only one of them can be the password"},
 		{args: []string{"master", "--zk-password-file", file}, env: []string{"HELIOS_ZK_MASTER_PASSWORD="}, want: "--zk-password-file beside --zk-acl-master-password or HELIOS_ZK_MASTER_PASSWORD: only one of them can be the password"},

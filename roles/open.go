@@ -29,7 +29,7 @@ func openMaster(flags *cli.Context, log zerolog.Logger) (func(context.Context) e
 	if err != nil {
 		return nil, err
 	}
-	st, err := storeOptions("master", flags)
+	st, err := storeOptions("master", flags, log)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func openAgent(flags *cli.Context, log zerolog.Logger) (func(context.Context) er
 	if opts.Name, err = hostName(flags); err != nil {
 		return nil, err
 	}
-	if opts.Store, err = storeOptions("agent", flags); err != nil {
+	if opts.Store, err = storeOptions("agent", flags, log); err != nil {
 		return nil, err
 	}
 	addr, admin, err := listeners(flags, "http://0.0.0.0:5803", "http://0.0.0.0:5804")
@@ -198,7 +198,7 @@ func storeServers(flags *cli.Context) string {
 }
 
 // storeOptions says where the store is, and who the process is there.
-func storeOptions(role string, flags *cli.Context) (store.Options, error) {
+func storeOptions(role string, flags *cli.Context, log zerolog.Logger) (store.Options, error) {
 	st := store.Options{
 		Servers:        storeServers(flags),
 		SessionTimeout: time.Duration(flags.Int64("zk-session-timeout")) * time.Millisecond,
@@ -215,6 +215,9 @@ func storeOptions(role string, flags *cli.Context) (store.Options, error) {
 	account, err := readCredentials(role, flags)
 	if err != nil {
 		return st, err
+	}
+	if path := flags.String(passwordFile); flags.IsSet(passwordFile) && openToAll(path) {
+		log.Warn().Str("file", path).Msg("every user of this machine may read the zookeeper password (chmod o-r)")
 	}
 	account.into(&st)
 	return st, nil

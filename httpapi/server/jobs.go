@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -158,10 +159,12 @@ func (m *master) readJobStatuses(c echo.Context) error {
 }
 
 // each reads one entry for each key. Missing ones are left out, and unreadable ones: they are no reason to refuse the
-// others (decision 7).
+// others (decision 7). So are those that ZooKeeper denies, since one agent with a wrong digest makes nodes that masters
+// cannot read; a master who is denied all that it finds has nothing to say.
 func each[K comparable, V any](ctx context.Context, m *master, keys []K, read func(context.Context, K) (V, error), missing error) (map[K]V, error) {
 	found := make(map[K]V, len(keys))
-	var mu sync.Mutex // guards found
+	var denied error
+	var mu sync.Mutex // guards found and denied
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	asked := make(map[K]bool, len(keys))
@@ -173,7 +176,14 @@ func each[K comparable, V any](ctx context.Context, m *master, keys []K, read fu
 		g.Go(func() error {
 			v, err := read(ctx, key)
 			if e, ok := errors.AsType[*store.UnreadableError](err); ok {
-				m.report(e)
+				m.report(e.Node, e.Err)
+				return nil
+			}
+			if errors.Is(err, store.ErrDenied) {
+				m.report(fmt.Sprint(key), err)
+				mu.Lock()
+				defer mu.Unlock()
+				denied = err
 				return nil
 			}
 			if errors.Is(err, missing) {
@@ -188,13 +198,16 @@ func each[K comparable, V any](ctx context.Context, m *master, keys []K, read fu
 			return nil
 		})
 	}
-	return found, g.Wait()
+	if err := g.Wait(); err != nil || len(found) > 0 {
+		return found, err
+	}
+	return found, denied
 }
 
-// report logs once that an entry is left out of lists because of an unreadable node.
-func (m *master) report(e *store.UnreadableError) {
-	if _, known := m.reported.LoadOrStore(e.Node, true); !known {
-		m.log.Error().Err(e.Err).Str("node", e.Node).Msg("unreadable node: left out of lists")
+// report logs once that an entry is left out of lists because of a node, or of all there is of it.
+func (m *master) report(node string, err error) {
+	if _, known := m.reported.LoadOrStore(node, true); !known {
+		m.log.Error().Err(err).Str("node", node).Msg("unreadable node: left out of lists")
 	}
 }
 

@@ -36,7 +36,7 @@ type master struct {
 	opts     Options
 	version  httpapi.Version
 	store    *store.Store
-	reported sync.Map // paths of the unreadable nodes in the log
+	reported sync.Map // what cannot be read and is in the log: paths, or names of hosts
 }
 
 // New makes a master's server and binds its listeners, so that their addresses are known. It answers only when Run runs.

@@ -18,6 +18,7 @@ type Proxy struct {
 
 	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond
+	made    int // connections of clients, so far
 	stalled bool
 	muted   bool
 	cut     bool
@@ -65,6 +66,13 @@ func network(address string) string {
 
 // Addr is where the proxy listens, in the form of the target.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Connections counts those that clients have made so far.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.made
+}
 
 // Cut closes all connections, and new ones at once, until Heal.
 func (p *Proxy) Cut() { p.set(func() { p.cut = true }) }
@@ -161,7 +169,11 @@ func (p *Proxy) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil && p.admit(c) {
+		if err != nil {
+			continue
+		}
+		p.set(func() { p.made++ })
+		if p.admit(c) {
 			p.running.Go(func() { p.link(c) })
 		}
 	}
