@@ -1,6 +1,7 @@
 package zkserver
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"net/netip"
@@ -20,6 +21,10 @@ func (a ACL) size() int { return 12 + len(a.Scheme) + len(a.ID) }
 
 // identity is what a connection has proved to be.
 type identity struct{ scheme, id string }
+
+func compareIdentities(a, b identity) int {
+	return cmp.Or(cmp.Compare(a.scheme, b.scheme), cmp.Compare(a.id, b.id))
+}
 
 var (
 	openACL     = []ACL{{permAll, "world", "anyone"}}

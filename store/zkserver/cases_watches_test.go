@@ -216,6 +216,47 @@ var watchCases = map[string]func(*script){
 		c.call(create, "/a/b", null, open, 0)
 		c.quiet()
 	},
+	"the half of a persistent watch that hears of data is removed":          halves(0, 2),
+	"the half of a persistent watch that hears of children is removed":      halves(0, 1),
+	"the half of a recursive watch that hears of data is removed":           halves(1, 2),
+	"the half of a recursive watch that hears only of deletions is removed": halves(1, 1),
+	"a watch that has lost a half is whole when it is added again": func(s *script) {
+		c := s.connect()
+		c.call(create, "/a", null, open, 0)
+		for mode := range 2 {
+			for which := 1; which <= 2; which++ {
+				c.call(addWatch, "/a", mode)
+				c.call(removeWatches, "/a", which)
+				c.call(addWatch, "/a", mode)
+				c.call(setData, "/a", null, -1)
+				c.call(create, "/a/x", null, open, 0)
+				c.call(del, "/a/x", -1)
+			}
+		}
+	},
+	"a recursive watch with one half takes the place of a persistent one": func(s *script) {
+		c := s.connect()
+		c.call(create, "/a", null, open, 0)
+		c.call(addWatch, "/a", 0)
+		c.call(removeWatches, "/a", 1)
+		c.call(addWatch, "/a", 1)
+		c.call(removeWatches, "/a", 2)
+		c.call(setData, "/a", null, -1)
+		c.call(create, "/a/x", null, open, 0)
+		c.call(del, "/a/x", -1)
+		c.call(removeWatches, "/a", 1)
+		c.call(removeWatches, "/a", 3)
+	},
+	"watches of an unknown type are neither looked up nor removed": func(s *script) {
+		c := s.connect()
+		c.call(create, "/a", null, open, 0)
+		c.call(addWatch, "/a", 0)
+		for _, which := range []int{0, 6, -1} {
+			c.call(checkWatches, "/a", which)
+			c.call(removeWatches, "/a", which)
+		}
+		c.call(removeWatches, "/a", 3)
+	},
 	"a session's end fires the watches of others": func(s *script) {
 		c, w := s.connect(), s.connect()
 		c.call(create, "/dir", null, open, 0)
@@ -226,4 +267,29 @@ var watchCases = map[string]func(*script){
 		w.events(2)
 		w.call(getChildren2, "/dir", false)
 	},
+}
+
+// halves arms a watch, takes one of its halves away and shows what the other hears of.
+func halves(mode, which int) func(*script) {
+	return func(s *script) {
+		c := s.connect()
+		c.call(create, "/a", null, open, 0)
+		c.call(addWatch, "/a", mode)
+		c.call(checkWatches, "/a", which)
+		c.call(removeWatches, "/a", which)
+		c.call(checkWatches, "/a", which)
+		c.call(removeWatches, "/a", which)
+		c.call(checkWatches, "/a", 3-which)
+		c.call(checkWatches, "/a", 3)
+		c.call(setData, "/a", null, -1)
+		c.call(create, "/a/x", null, open, 0)
+		c.call(setData, "/a/x", null, -1)
+		c.call(del, "/a/x", -1)
+		c.call(del, "/a", -1)
+		c.call(create, "/a", null, open, 0)
+		c.call(removeWatches, "/a", 3)
+		c.call(removeWatches, "/a", 3-which)
+		c.call(setData, "/a", null, -1)
+		c.quiet()
+	}
 }

@@ -100,6 +100,19 @@ func (d *disk) syncDir(dir string) error {
 	return d.sync(f)
 }
 
+// makeDir makes a directory and those above it that are missing, durable like what will be in it.
+func (d *disk) makeDir(dir string) error {
+	above := filepath.Dir(dir)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), d.syncDir(above)); err != nil {
+		return err
+	}
+	for next := filepath.Dir(above); next != above; next = filepath.Dir(above) {
+		above = next
+		_ = d.syncDir(above) // one that cannot be opened is not ours, and was there before
+	}
+	return nil
+}
+
 // ListDir implements types.VFS.
 func (d *disk) ListDir(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

@@ -192,7 +192,9 @@ func (p *pipeline) tidy(ctx context.Context) {
 		start := time.Now()
 		err := j.disk.writeFile(j.dir, snapshotName(begin), func(out io.Writer) error {
 			size, err := p.writeSnapshot(ctx, begin, out)
-			p.snapshotSize.Store(size)
+			if err == nil {
+				p.snapshotSize.Store(size)
+			}
 			return err
 		})
 		if err == nil {

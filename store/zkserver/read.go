@@ -34,10 +34,16 @@ func (p *pipeline) readBody(c *conn, kind int32, d *decoder) ([]byte, code) {
 		return nil, p.setWatches(c, kind, d)
 	case opAddWatch:
 		path, mode := d.string(), d.int32()
-		return appendInt32(nil, 0), p.addWatch(c, d, path, mode)
+		if d.bad {
+			return nil, codeMarshalling
+		}
+		return appendInt32(nil, 0), p.addWatch(c, path, mode)
 	case opCheckWatches, opRemoveWatches:
-		path, which := d.string(), watchKind(d.int32())
-		return nil, p.removeWatches(c, d, kind, path, which)
+		path, which := d.string(), d.int32()
+		if d.bad {
+			return nil, codeMarshalling
+		}
+		return nil, p.removeWatches(c, kind, path, watchesOfType(which))
 	case opGetEphemerals:
 		prefix := string(d.buffer())
 		list := p.tree.ephemeralsOf(c.session)
@@ -199,50 +205,34 @@ func (p *pipeline) setWatches(c *conn, kind int32, d *decoder) code {
 		}
 	}
 	for _, path := range persistent {
-		p.watches.add(c, path, watchPersistent)
+		p.watches.arm(c, path, modePersistentWatch)
 	}
 	for _, path := range recursive {
-		p.watches.add(c, path, watchRecursive)
+		p.watches.arm(c, path, modeRecursiveWatch)
 	}
 	return codeOK
 }
 
-func (p *pipeline) addWatch(c *conn, d *decoder, path string, mode int32) code {
-	if d.bad {
+func (p *pipeline) addWatch(c *conn, path string, mode int32) code {
+	if mode != modePersistentWatch && mode != modeRecursiveWatch {
 		return codeMarshalling
 	}
-	switch mode {
-	case 0:
-		p.watches.remove(c, path, watchRecursive)
-		p.watches.add(c, path, watchPersistent)
-	case 1:
-		p.watches.remove(c, path, watchPersistent)
-		p.watches.add(c, path, watchRecursive)
-	default:
-		return codeMarshalling
-	}
+	p.watches.arm(c, path, mode)
 	return codeOK
 }
 
-// removeWatches takes watches of a path away, or only tells whether there are any.
-func (p *pipeline) removeWatches(c *conn, d *decoder, kind int32, path string, which watchKind) code {
-	tables := map[watchKind][]watchKind{
-		watchChildren: {watchChildren, watchPersistent, watchRecursive},
-		watchData:     {watchData, watchPersistent, watchRecursive},
-		watchAny:      {watchChildren, watchData, watchPersistent, watchRecursive},
-	}[which]
-	switch {
-	case d.bad:
-		return codeMarshalling
-	case tables == nil:
+// removeWatches takes the client's watches of some kinds on a path away, or only tells whether there are any. There, 3.8
+// also counts those of other clients: a defect that is not copied.
+func (p *pipeline) removeWatches(c *conn, kind int32, path string, which []watchKind) code {
+	if which == nil {
 		return codeMarshalling
 	}
 	found := false
-	for _, table := range tables {
+	for _, w := range which {
 		if kind == opRemoveWatches {
-			found = p.watches.remove(c, path, table) || found
+			found = p.watches.remove(c, path, w) || found
 		} else {
-			found = found || p.watches.has(c, path, table)
+			found = found || p.watches.has(c, path, w)
 		}
 	}
 	if !found {

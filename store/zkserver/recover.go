@@ -1,6 +1,7 @@
 package zkserver
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,9 +61,7 @@ func listDir(dir string) (c contents, err error) {
 		return c, &Damage{File: filepath.Join(dir, name), Reason: "not a file of this server"}
 	}
 	slices.Sort(c.snapshots)
-	slices.SortFunc(c.segments, func(a, b types.SegmentInfo) int {
-		return int(min(max(int64(a.BaseIndex-b.BaseIndex), -1), 1))
-	})
+	slices.SortFunc(c.segments, func(a, b types.SegmentInfo) int { return cmp.Compare(a.BaseIndex, b.BaseIndex) })
 	return c, nil
 }
 
@@ -74,7 +73,7 @@ func scan(name, pattern string, values ...any) bool {
 // openJournal reads the state of a directory and opens its log for writing. It changes nothing before all of it has been
 // read and found whole.
 func openJournal(dir string, d *disk, log zerolog.Logger) (*journal, *tree, error) {
-	if err := errors.Join(os.MkdirAll(dir, 0o700), d.syncDir(filepath.Dir(dir))); err != nil {
+	if err := d.makeDir(dir); err != nil {
 		return nil, nil, err
 	}
 	lock, err := lockDir(dir)

@@ -91,7 +91,7 @@ func New(opts Options) (*Server, error) {
 	if opts.Addr != "" {
 		l, err := net.Listen("tcp", opts.Addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("address %s is in use by another program: %w", opts.Addr, err)
+			return nil, fmt.Errorf("address %s is in use by another program", opts.Addr)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", opts.Addr, err)
@@ -195,7 +195,7 @@ func (s *Server) accept(ctx context.Context, serving *sync.WaitGroup) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED):
 			s.log.Warn().Err(err).Msg("accept connection")
 			wait(ctx, 100*time.Millisecond)
 		case err != nil:

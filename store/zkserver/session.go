@@ -1,7 +1,6 @@
 package zkserver
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -194,8 +193,4 @@ func (s *Server) tend(ctx context.Context) {
 			s.pipeline.submit(&request{kind: opDeleteContainer, ops: []op{{kind: opDeleteContainer, path: path}}, done: func(*request) {}})
 		}
 	}
-}
-
-func compareIdentities(a, b identity) int {
-	return cmp.Or(cmp.Compare(a.scheme, b.scheme), cmp.Compare(a.id, b.id))
 }

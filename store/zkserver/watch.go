@@ -1,21 +1,46 @@
 package zkserver
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
 )
 
-// watchKind is the table that a watch is in. The numbers of data, children and any are those of the removeWatches request.
+// watchKind is the table that a watch is in. A persistent or recursive watch is in two, since each half can be removed
+// alone: the one hears of nodes and their data, the other of their children. Both hear of deletions, and a recursive watch
+// of nothing else by its second half.
 type watchKind int32
 
 const (
-	watchChildren   watchKind = 1
-	watchData       watchKind = 2 // of existing and of missing nodes
-	watchAny        watchKind = 3 // in requests only
-	watchPersistent watchKind = 4
-	watchRecursive  watchKind = 5
+	watchChildren watchKind = iota
+	watchData               // of existing and of missing nodes
+	watchPersistentChildren
+	watchPersistentData
+	watchRecursiveChildren
+	watchRecursiveData
 )
+
+func (k watchKind) recursive() bool { return k == watchRecursiveChildren || k == watchRecursiveData }
+
+// Modes of an addWatch request.
+const (
+	modePersistentWatch int32 = 0
+	modeRecursiveWatch  int32 = 1
+)
+
+// watchesOfType lists the kinds that a type of a removeWatches request means; nil for a type that there is not.
+func watchesOfType(number int32) []watchKind {
+	switch number {
+	case 1:
+		return []watchKind{watchChildren, watchPersistentChildren, watchRecursiveChildren}
+	case 2:
+		return []watchKind{watchData, watchPersistentData, watchRecursiveData}
+	case 3:
+		return append(watchesOfType(1), watchesOfType(2)...)
+	}
+	return nil
+}
 
 const (
 	watchCost  = 150      // bytes of memory that a watch takes beside its path, about
@@ -33,7 +58,7 @@ type watchKey struct {
 type watches struct {
 	mu      sync.Mutex // guards the fields below and those of connections that say so
 	table   map[watchKey][]*conn
-	deep    int    // recursive watches, to spare the walk to the root where there are none
+	deep    int    // halves of recursive watches, to spare the walk to the root where there are none
 	firings uint64 // events fired so far
 }
 
@@ -61,8 +86,20 @@ func (w *watches) add(c *conn, path string, kind watchKind) {
 	}
 	c.watching[key] = struct{}{}
 	w.table[key] = append(w.table[key], c)
-	if kind == watchRecursive {
+	if kind.recursive() {
 		w.deep++
+	}
+}
+
+// arm sets both halves of a persistent or recursive watch. A path has one or the other.
+func (w *watches) arm(c *conn, path string, mode int32) {
+	set, unset := [2]watchKind{watchPersistentChildren, watchPersistentData}, [2]watchKind{watchRecursiveChildren, watchRecursiveData}
+	if mode == modeRecursiveWatch {
+		set, unset = unset, set
+	}
+	for i := range set {
+		w.remove(c, path, unset[i])
+		w.add(c, path, set[i])
 	}
 }
 
@@ -100,7 +137,7 @@ func (w *watches) drop(c *conn, key watchKey) {
 	} else {
 		w.table[key] = list
 	}
-	if key.kind == watchRecursive {
+	if key.kind.recursive() {
 		w.deep--
 	}
 }
@@ -152,22 +189,22 @@ func (w *watches) fire(e event) {
 	}
 	if e.kind != eventChildrenChanged {
 		spend(watchData)
+		send(watchKey{e.path, watchPersistentData})
 	}
 	if e.kind == eventChildrenChanged || e.kind == eventDeleted {
 		spend(watchChildren)
+		send(watchKey{e.path, watchPersistentChildren})
 	}
-	send(watchKey{e.path, watchPersistent})
-	if w.deep > 0 && e.kind != eventChildrenChanged {
-		for path := e.path; ; path = path[:strings.LastIndexByte(path, '/')] {
-			if path == "" {
-				send(watchKey{"/", watchRecursive})
-				break
-			}
-			send(watchKey{path, watchRecursive})
-			if path == "/" {
-				break
-			}
+	if w.deep == 0 || e.kind == eventChildrenChanged {
+		return
+	}
+	for path, more := e.path, true; more; {
+		send(watchKey{path, watchRecursiveData})
+		if e.kind == eventDeleted {
+			send(watchKey{path, watchRecursiveChildren})
 		}
+		more = path != "/"
+		path = cmp.Or(path[:strings.LastIndexByte(path, '/')], "/")
 	}
 }
 
