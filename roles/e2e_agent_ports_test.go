@@ -20,6 +20,7 @@ func TestPortsOfAnAgent(t *testing.T) {
 		{"AGT-039, AGT-090 task without a port says so, and runs when one is free", rangeExhausted},
 		{"AGT-040 port that another process listens on is not handed out", portOfAnother},
 		{"AGT-041 one number is two ports, of tcp and of udp", oneNumberTwice},
+		{"ports of a container that runs are known again when the state directory is lost, whatever the range is then", portsFoundAgain},
 		{"AGT-048 static port that another process holds is waited for", staticPortTaken},
 	})
 }
@@ -91,15 +92,64 @@ func oneNumberTwice(t *testing.T, h *hostCase) {
 	udp := static(53, port)
 	udp.Protocol = "udp"
 	status := h.run(h.create(job.Job{Image: &h.image, Command: idle, Ports: map[string]job.PortMapping{"t": static(53, port), "u": udp}}))
+	for _, internal := range []string{"53/tcp", "53/udp"} {
+		if bound := h.bound(*status.ContainerID, internal); bound != fmt.Sprint(port) {
+			t.Errorf("%s is published as %s, want %d", internal, bound, port)
+		}
+	}
+}
+
+// bound is the port of the host that a running container's port is bound to, "" if there is none.
+func (h *hostCase) bound(container, internal string) string {
 	var seen struct {
 		NetworkSettings struct {
 			Ports map[string][]struct{ HostPort string }
 		}
 	}
-	h.inspect(*status.ContainerID, &seen)
-	for _, internal := range []string{"53/tcp", "53/udp"} {
-		if bound := seen.NetworkSettings.Ports[internal]; len(bound) == 0 || bound[0].HostPort != fmt.Sprint(port) {
-			t.Errorf("%s is published as %v, want %d", internal, bound, port)
+	h.inspect(container, &seen)
+	for _, binding := range seen.NetworkSettings.Ports[internal] {
+		return binding.HostPort
+	}
+	return ""
+}
+
+// portsFoundAgain loses the state directory twice: with another range, so that what is given anew is surely something else,
+// and with a range that the container itself has filled.
+func portsFoundAgain(t *testing.T, h *hostCase) {
+	first := lastingPort(t)
+	only := func(port int32) []string { return []string{"--port-range", fmt.Sprintf("%d:%d", port, port+1)} }
+	a := h.start(only(first)...)
+	id := h.create(job.Job{Image: &h.image, Command: idle, Ports: map[string]job.PortMapping{"http": {InternalPort: 8080, Protocol: "tcp"}}})
+	container := *h.run(id).ContainerID
+	for _, port := range []int32{lastingPort(t), first} {
+		before := len(h.states(id))
+		a.kill()
+		empty(t, a.dir)
+		a.args = append(a.args[:len(a.args)-2], only(port)...)
+		a.restart()
+		storetest.Eventually(t, inTime, func() error {
+			events := h.states(id)
+			if len(events) == before {
+				return errors.New("nothing is reported after the restart")
+			}
+			for _, e := range events[before:] {
+				if got := e.Status.Ports["http"].ExternalPort; e.Status.State != job.Running || got == nil || *got != first {
+					t.Fatalf("%s at %v, want that it runs on at %d", describe(e.Status), e.Status.Ports, first)
+				}
+			}
+			return runsOnly(h.docker, id, container)
+		})
+		if got, want := h.awaitState(id, h.docker.Host, job.Running).Env["HELIOS_PORT_http"], fmt.Sprint(h.docker.Host, ":", first); got != want {
+			t.Errorf("its environment says %s, want %s", got, want)
+		}
+		h.docker.Kill(container)
+		next := h.another(id, container)
+		if got := *next.Ports["http"].ExternalPort; got != first {
+			t.Fatalf("the next container is at %d, want %d", got, first)
+		}
+		container = *next.ContainerID
+		if bound := h.bound(container, "8080/tcp"); bound != fmt.Sprint(first) {
+			t.Errorf("the next container is bound to %s, want %d", bound, first)
 		}
 	}
 }

@@ -197,6 +197,33 @@ func TestPortAllocation(t *testing.T) {
 	}
 }
 
+func TestPortsOfAContainer(t *testing.T) {
+	t.Parallel()
+	type mappings = map[string]job.PortMapping
+	at := func(internal int32, protocol string) job.PortMapping {
+		return job.PortMapping{InternalPort: internal, Protocol: protocol}
+	}
+	published := []PublishedPort{{"tcp", 80, 20001}, {"tcp", 80, 20002}, {"udp", 53, 20003}, {"tcp", 81, 0}}
+	for _, c := range []struct {
+		name     string
+		mappings mappings
+		want     map[string]int
+	}{
+		{"each is that of its port and protocol", mappings{"a": at(80, "tcp"), "b": at(53, "udp")}, map[string]int{"a": 20001, "b": 20003}},
+		{"a mapping without protocol is tcp", mappings{"a": at(80, "")}, map[string]int{"a": 20001}},
+		{"names that share a port are taken in their order", mappings{"y": at(80, "tcp"), "x": at(80, "tcp")}, map[string]int{"x": 20001, "y": 20002}},
+		{"a third name of a port that is published twice", mappings{"x": at(80, "tcp"), "y": at(80, "tcp"), "z": at(80, "tcp")}, nil},
+		{"the port is published for the other protocol", mappings{"a": at(53, "tcp")}, nil},
+		{"no port of the host is said", mappings{"a": at(81, "tcp")}, nil},
+		{"a job without ports", nil, map[string]int{}},
+	} {
+		got, all := BoundPorts(c.mappings, published)
+		if diff := cmp.Diff(c.want, got); diff != "" || all != (c.want != nil) {
+			t.Errorf("%s: %v (-want +got):\n%s", c.name, all, diff)
+		}
+	}
+}
+
 func TestPortsAreNotUsedAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	p, err := NewPorts(20000, 20010, func(HostPort) bool { return true })

@@ -63,6 +63,10 @@ type Container struct {
 	Error      string // the engine's own words, often empty
 	FinishedAt time.Time
 
+	// Ports are those it publishes, several of one port of the container in the order in which they were asked for. An
+	// engine may leave them out of a list.
+	Ports []PublishedPort
+
 	// Where health checks find it: its own address and the gateway of its (first) network, both empty when it has none.
 	Address, Gateway string
 }

@@ -129,7 +129,12 @@ func (e *fakeEngine) Create(ctx context.Context, spec Spec) (string, error) {
 	}
 	e.made++
 	id := fmt.Sprintf("id%03d", e.made)
-	e.containers[id] = &fakeContainer{Container: Container{ID: id, Name: spec.Name, Labels: spec.Labels, Unstarted: true}}
+	c := Container{ID: id, Name: spec.Name, Labels: spec.Labels, Unstarted: true}
+	for name, port := range spec.Ports {
+		m := spec.Job.Ports[name]
+		c.Ports = append(c.Ports, PublishedPort{m.Protocol, int(m.InternalPort), port})
+	}
+	e.containers[id] = &fakeContainer{Container: c}
 	return id, nil
 }
 

@@ -30,6 +30,31 @@ func hostPort(m job.PortMapping, number int) HostPort {
 // String returns the port as Docker writes it: "53/udp".
 func (p HostPort) String() string { return strconv.Itoa(p.Number) + "/" + p.Protocol }
 
+// PublishedPort is a port of a container that is a port of the host, too.
+type PublishedPort struct {
+	Protocol        string
+	Container, Host int
+}
+
+// BoundPorts tells which port of the host each port name of a job has in a container of it that publishes these; false if
+// they do not say it of all. Names that share a port of the container are taken in their order.
+func BoundPorts(mappings map[string]job.PortMapping, published []PublishedPort) (map[string]int, bool) {
+	bound := make(map[string]int, len(mappings))
+	left := slices.Clone(published)
+	for _, name := range slices.Sorted(maps.Keys(mappings)) {
+		internal := hostPort(mappings[name], int(mappings[name].InternalPort))
+		i := slices.IndexFunc(left, func(p PublishedPort) bool {
+			return p.Protocol == internal.Protocol && p.Container == internal.Number && p.Host > 0
+		})
+		if i < 0 {
+			return nil, false
+		}
+		bound[name] = left[i].Host
+		left = slices.Delete(left, i, i+1)
+	}
+	return bound, true
+}
+
 // HeldPorts is the set of host ports that the executions of an agent hold.
 type HeldPorts map[HostPort]bool
 
@@ -38,6 +63,23 @@ func (h HeldPorts) Hold(mappings map[string]job.PortMapping, ports map[string]in
 	for name, number := range ports {
 		h[hostPort(mappings[name], number)] = true
 	}
+}
+
+// Release takes the ports of one execution out.
+func (h HeldPorts) Release(mappings map[string]job.PortMapping, ports map[string]int) {
+	for name, number := range ports {
+		delete(h, hostPort(mappings[name], number))
+	}
+}
+
+// Holds tells whether a port of an execution is in the set.
+func (h HeldPorts) Holds(mappings map[string]job.PortMapping, ports map[string]int) bool {
+	for name, number := range ports {
+		if h[hostPort(mappings[name], number)] {
+			return true
+		}
+	}
+	return false
 }
 
 // Ports hands out the host ports of an agent (testdata/spec/4-agent.md §2.6). It goes round through its range in an

@@ -37,7 +37,7 @@ func (s *Supervisor) launch(ctx, op context.Context) {
 		return
 	}
 	id, err := s.opts.Engine.Create(ctx, Spec{
-		Name: name, Job: s.opts.Job, Ports: s.opts.Ports, Env: s.env, Labels: s.ref.Labels(),
+		Name: name, Job: s.opts.Job, Ports: s.ports, Env: s.status.Env, Labels: s.ref.Labels(),
 	})
 	if err == nil && id == "" {
 		err = fmt.Errorf("%w sensibly: a container without an id", ErrUnavailable)
@@ -50,13 +50,13 @@ func (s *Supervisor) launch(ctx, op context.Context) {
 	s.start(ctx, id)
 }
 
-// start starts a container that was created, known to everyone before it runs.
-func (s *Supervisor) start(ctx context.Context, id string) {
+// start starts a container that was created, known to everyone before it runs, and tells whether it could.
+func (s *Supervisor) start(ctx context.Context, id string) bool {
 	s.adopt(id)
 	s.report(job.Starting)
 	if err := s.opts.Engine.Start(ctx, id); err != nil {
 		s.failed(ctx, fmt.Errorf("start container: %w", err))
-		return
+		return false
 	}
 	s.past.Live, s.past.NotBefore = id, time.Time{}
 	s.past.Restarts.Started(time.Now())
@@ -66,6 +66,7 @@ func (s *Supervisor) start(ctx context.Context, id string) {
 		s.unwell.Reset()
 		s.report(job.HealthChecking)
 	}
+	return true
 }
 
 // A fresh container is checked often, so that it counts as healthy as soon as it is, and after a while less and less.

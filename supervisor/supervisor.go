@@ -44,6 +44,9 @@ type Options struct {
 	Goal job.Goal
 	// Ports are the host ports given to the job's port names, from [Ports.Allocate].
 	Ports map[string]int
+	// Rebound, if set, is told of the host ports that count instead of Ports from then on: those of a container that was
+	// found to be the task's and has others. It is called by the goroutine of Run, and must return quickly.
+	Rebound func(ports map[string]int)
 	// Last is the status that the task reported last, in this process or an earlier one; nil if it has none. It names
 	// the container to adopt.
 	Last *job.TaskStatus
@@ -72,11 +75,9 @@ type Options struct {
 // Supervisor runs one task. [New] makes it, [Supervisor.Run] does the work; the other methods may be called from any
 // goroutine, at any time.
 type Supervisor struct {
-	opts  Options
-	ref   Ref
-	ports map[string]job.PortMapping
-	env   map[string]string
-	log   zerolog.Logger
+	opts Options
+	ref  Ref
+	log  zerolog.Logger
 
 	mu      sync.Mutex // guards the fields up to the blank line
 	want    job.Goal
@@ -87,6 +88,7 @@ type Supervisor struct {
 	// What follows belongs to Run.
 	goal     job.Goal       // the goal that is being pursued: reported in each status
 	past     History        // what decide has to know
+	ports    map[string]int // host port by port name
 	status   job.TaskStatus // reported last
 	reported bool           // there is such a status
 	spoke    bool           // it is of this supervisor
@@ -107,13 +109,11 @@ func New(opts Options) (*Supervisor, error) {
 		return nil, fmt.Errorf("supervisor: job %s has no complete id", opts.Job.ID)
 	}
 	s := &Supervisor{
-		opts:  opts,
-		ref:   Ref{Job: opts.Job.ID, Host: opts.Host, Agents: append([]string{opts.Agent}, opts.Former...)},
-		ports: reportedPorts(opts.Job.Ports, opts.Ports),
-		env:   Env(opts.Env, opts.Host, opts.Ports, opts.Job),
-		log:   opts.Logger.With().Stringer("job", opts.Job.ID).Logger(),
-		want:  opts.Goal,
-		wake:  func() {},
+		opts: opts,
+		ref:  Ref{Job: opts.Job.ID, Host: opts.Host, Agents: append([]string{opts.Agent}, opts.Former...)},
+		log:  opts.Logger.With().Stringer("job", opts.Job.ID).Logger(),
+		want: opts.Goal,
+		wake: func() {},
 		// An engine that comes back should be noticed soon; asking whether it has is cheap.
 		silent: Backoff{Max: 5 * time.Second},
 	}
@@ -126,7 +126,8 @@ func New(opts Options) (*Supervisor, error) {
 			s.past.Checked = s.current
 		}
 	}
-	s.status.Job, s.status.Ports, s.status.Env = *opts.Job, s.ports, s.env
+	s.status.Job = *opts.Job
+	s.bind(opts.Ports)
 	s.services = announcer{announce: opts.Announce, log: s.log}
 	return s, nil
 }
@@ -141,6 +142,25 @@ func reportedPorts(mappings map[string]job.PortMapping, given map[string]int) ma
 		}
 	}
 	return ports
+}
+
+// bind makes these the task's host ports: those it reports, and gives to its next container.
+func (s *Supervisor) bind(ports map[string]int) {
+	s.ports = ports
+	s.status.Ports = reportedPorts(s.opts.Job.Ports, ports)
+	s.status.Env = Env(s.opts.Env, s.opts.Host, ports, s.opts.Job)
+}
+
+// rebind is bind for ports that the agent does not know of.
+func (s *Supervisor) rebind(ports map[string]int) {
+	if maps.Equal(ports, s.ports) {
+		return
+	}
+	s.bind(ports)
+	s.log.Warn().Any("ports", ports).Msg("host ports are those of the task's container")
+	if s.opts.Rebound != nil {
+		s.opts.Rebound(ports)
+	}
 }
 
 // SetGoal sets the goal of the task. It never blocks. A new goal cuts short a pull, a wait, a restart delay; a stop that
@@ -193,6 +213,9 @@ func (s *Supervisor) turn(ctx context.Context) (Step, error) {
 		return Rest, nil
 	}
 	s.confirm(seen.Container)
+	if ports, all := BoundPorts(s.opts.Job.Ports, seen.Ports); all && (seen.Running || seen.Unstarted) {
+		s.rebind(ports) // it keeps them as long as it is there
+	}
 	checks := s.opts.Job.HealthCheck != nil
 	step, pause := decide(time.Now(), want, checks, seen, s.past)
 	switch step {
@@ -205,7 +228,9 @@ func (s *Supervisor) turn(ctx context.Context) (Step, error) {
 	case Launch:
 		s.launch(ctx, op)
 	case Resume:
-		s.start(ctx, seen.ID)
+		if !s.start(ctx, seen.ID) {
+			s.rebind(s.opts.Ports) // its own may be another's by now
+		}
 	case Check:
 		err = s.check(op, seen.Container, pause)
 	case Watch:

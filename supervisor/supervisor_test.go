@@ -91,6 +91,48 @@ func TestStartAndStop(t *testing.T) {
 	}
 }
 
+func TestAContainerThatIsAdoptedKeepsItsPorts(t *testing.T) {
+	t.Parallel()
+	in(t, func(t *testing.T, e *fakeEngine, k *task) {
+		k.opts.Job.Ports = map[string]job.PortMapping{"p": {InternalPort: 80, Protocol: "tcp"}}
+		k.opts.Job.HealthCheck = &job.HealthCheck{Type: job.CheckTCP, Port: new("p")}
+		k.opts.Ports = map[string]int{"p": 20001}
+		labels := Ref{Job: k.opts.Job.ID, Host: "host1", Agents: []string{"agent1"}}.Labels()
+		e.containers["old"] = &fakeContainer{Container: Container{
+			ID: "old", Labels: labels, Running: true, Ports: []PublishedPort{{"tcp", 80, 30000}},
+		}}
+		var told []map[string]int
+		k.opts.Rebound = func(ports map[string]int) { told = append(told, ports) }
+		var probed, announced int32
+		k.opts.Probe = func(_ context.Context, s job.TaskStatus, _ Container) error {
+			probed = *s.Ports["p"].ExternalPort
+			return nil
+		}
+		k.opts.Announce = func(_ context.Context, s job.TaskStatus) (Announcement, error) {
+			announced = *s.Ports["p"].ExternalPort
+			return Announcement{Withdraw: func() {}}, nil
+		}
+		k.begin(job.Start)
+		after(time.Second)
+		e.end("old", 0, "")
+		after(5 * time.Second)
+		if probed != 30000 || announced != 30000 {
+			t.Errorf("probed at %d, announced at %d", probed, announced)
+		}
+		for _, r := range k.seen() {
+			if *r.Ports["p"].ExternalPort != 30000 || r.Env["HELIOS_PORT_p"] != "host1:30000" {
+				t.Errorf("%s at %d, environment %v", r.State, *r.Ports["p"].ExternalPort, r.Env)
+			}
+		}
+		if diff := cmp.Diff([]map[string]int{{"p": 30000}}, told); diff != "" {
+			t.Error(diff)
+		}
+		if next := e.containers["id001"]; next == nil || !next.Running || !slices.Equal(next.Ports, e.containers["old"].Ports) {
+			t.Errorf("the next container: %+v", next)
+		}
+	})
+}
+
 func TestRunsFollowOneAnotherAfterASecond(t *testing.T) {
 	t.Parallel()
 	in(t, func(t *testing.T, e *fakeEngine, k *task) {

@@ -158,7 +158,8 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	}
 	a.reconciler = &reconciler{
 		dir: a.dir, host: a.opts.Name, id: a.id, ports: ports, statuses: a.statuses, file: file, log: a.log,
-		supervise: a.supervise, report: a.report,
+		supervise: a.supervise, containers: a.engine.Running, report: a.report,
+		agents: func() []string { return append([]string{a.id}, a.memory.former()...) },
 		note: func(ctx context.Context, n host.Note, held map[job.ID]job.Task) error {
 			return a.store.PutNote(ctx, a.opts.Name, n, held)
 		},
@@ -169,7 +170,8 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 			}
 		},
 		bell: make(chan struct{}, 1), running: make(map[job.ID]*supervisor.Supervisor),
-		told: wishes, wishes: wishes, executions: executions,
+		rebound: make(map[job.ID]map[string]int),
+		told:    wishes, wishes: wishes, executions: executions,
 	}
 	started := time.Now()
 	a.publisher = &publisher{
@@ -288,6 +290,7 @@ func (a *Agent) supervise(e execution, last *job.TaskStatus) (*supervisor.Superv
 		Engine: counted{a.engine, a.attempts}, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last,
 		Host: a.opts.Name, Agent: a.id, Former: a.memory.former(), Env: a.opts.Env,
 		Report: a.report, Probe: a.probe, Logger: a.log,
+		Rebound: func(ports map[string]int) { a.reconciler.rebind(e.Job.ID, ports) },
 	}
 	if a.opts.Registrar != nil {
 		opts.Announce = a.announce

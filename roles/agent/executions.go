@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"context"
 	"maps"
+	"slices"
+	"time"
 
 	"github.com/helios-go/helios/store/document"
 	"github.com/helios-go/helios/store/job"
@@ -72,13 +75,21 @@ func follow(executions map[job.ID]execution, wishes wishes) map[job.ID]execution
 	return next
 }
 
-// allocate gives ports to the executions that wait for them, and says for which it could not. Ports that the last status
-// of a task names are its own still: they are given again when the record of them was lost.
-func allocate(executions map[job.ID]execution, ports *supervisor.Ports, last func(job.ID) (job.TaskStatus, bool)) map[job.ID]error {
+// allocate gives ports to the executions that wait for them, and says for which it could not. Ports that were found are
+// given as they are, unless another execution holds one: a container keeps those it was made with.
+func allocate(executions map[job.ID]execution, ports *supervisor.Ports, found map[job.ID]map[string]int) map[job.ID]error {
 	held := supervisor.HeldPorts{}
-	for id, e := range executions {
-		if e.Ports == nil && e.Goal != job.Undeploy {
-			e.Ports = formerPorts(e, id, last)
+	for _, e := range executions {
+		held.Hold(e.Job.Ports, e.hostPorts())
+	}
+	for id, given := range found {
+		e, known := executions[id]
+		if !known || maps.Equal(given, e.hostPorts()) && e.Ports != nil {
+			continue
+		}
+		held.Release(e.Job.Ports, e.hostPorts())
+		if !held.Holds(e.Job.Ports, given) {
+			e.Ports = toExecutionPorts(given)
 			executions[id] = e
 		}
 		held.Hold(e.Job.Ports, e.hostPorts())
@@ -100,19 +111,62 @@ func allocate(executions map[job.ID]execution, ports *supervisor.Ports, last fun
 	return refused
 }
 
-// formerPorts are the host ports that the last status of a task shows, if it shows all of them.
-func formerPorts(e execution, id job.ID, last func(job.ID) (job.TaskStatus, bool)) map[string]int32 {
-	status, known := last(id)
-	if !known || status.ContainerID == nil {
-		return nil
+// surveyTime is how long a pass waits for Docker to list what runs, where that is needed to know who has which port.
+const surveyTime = 5 * time.Second
+
+// find tells the host ports that tasks have already: those that supervisors found their containers to have and, where the
+// record of an execution was lost, those of a container that runs for the task, or else those that its last status shows.
+// Without an answer of Docker a supervisor will find them.
+func (r *reconciler) find(ctx context.Context, executions map[job.ID]execution) map[job.ID]map[string]int {
+	found := make(map[job.ID]map[string]int)
+	r.mu.Lock()
+	maps.Copy(found, r.rebound)
+	r.mu.Unlock()
+	var running []supervisor.Container
+	listed := false
+	for id, e := range executions {
+		if e.Ports != nil || e.Goal == job.Undeploy || len(e.Job.Ports) == 0 {
+			continue
+		}
+		if !listed {
+			limited, cancel := context.WithTimeout(ctx, surveyTime)
+			running, _ = r.containers(limited)
+			cancel()
+			listed = true
+		}
+		ref := supervisor.Ref{Job: id, Host: r.host, Agents: r.agents()}
+		if i := slices.IndexFunc(running, ref.Matches); i >= 0 {
+			if ports, all := supervisor.BoundPorts(e.Job.Ports, running[i].Ports); all {
+				found[id] = ports
+				continue
+			}
+		}
+		if status, known := r.statuses.last(id); known && status.ContainerID != nil {
+			if ports, all := shownPorts(e.Job, status); all {
+				found[id] = ports
+			}
+		}
 	}
-	ports := make(map[string]int32, len(e.Job.Ports))
-	for name := range e.Job.Ports {
+	return found
+}
+
+// shownPorts are the host ports that a status shows, if it shows all of them.
+func shownPorts(j job.Job, status job.TaskStatus) (map[string]int, bool) {
+	ports := make(map[string]int, len(j.Ports))
+	for name := range j.Ports {
 		mapping, shown := status.Ports[name]
 		if !shown || mapping.ExternalPort == nil {
-			return nil
+			return nil, false
 		}
-		ports[name] = *mapping.ExternalPort
+		ports[name] = int(*mapping.ExternalPort)
 	}
-	return ports
+	return ports, true
+}
+
+// rebind takes the host ports that the supervisor of a task found its container to have.
+func (r *reconciler) rebind(id job.ID, ports map[string]int) {
+	r.mu.Lock()
+	r.rebound[id] = ports
+	r.mu.Unlock()
+	ring(r.bell)
 }

@@ -2,7 +2,11 @@ package agent
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,14 +50,19 @@ func TestAllocate(t *testing.T) {
 	dynamic := func(name string) job.Job {
 		return job.Job{ID: testID(name), Ports: map[string]job.PortMapping{"p": {InternalPort: 80, Protocol: "tcp"}}}
 	}
-	none := func(job.ID) (job.TaskStatus, bool) { return job.TaskStatus{}, false }
+	given := func(name string, port int32) execution {
+		return execution{Job: dynamic(name), Goal: job.Start, Ports: map[string]int32{"p": port}}
+	}
+	found := func(name string, port int) map[job.ID]map[string]int {
+		return map[job.ID]map[string]int{testID(name): {"p": port}}
+	}
 
 	t.Run("each gets its own ports, and the one too many is told why", func(t *testing.T) {
 		executions := map[job.ID]execution{}
 		for _, name := range []string{"a", "b", "c"} {
 			executions[testID(name)] = execution{Job: dynamic(name), Goal: job.Start}
 		}
-		refused := allocate(executions, ports, none)
+		refused := allocate(executions, ports, nil)
 		if len(refused) != 1 {
 			t.Fatalf("refused: %v, want one of three for a range of two", refused)
 		}
@@ -63,25 +72,102 @@ func TestAllocate(t *testing.T) {
 			}
 		}
 	})
-	t.Run("ports are kept, and given back when their record was lost", func(t *testing.T) {
-		j := dynamic("a")
-		executions := map[job.ID]execution{testID("a"): {Job: j, Goal: job.Start}}
-		last := func(job.ID) (job.TaskStatus, bool) {
-			return job.TaskStatus{Job: j, ContainerID: new("c1"), Ports: map[string]job.PortMapping{
-				"p": {InternalPort: 80, Protocol: "tcp", ExternalPort: new(int32(31000))},
-			}}, true
-		}
-		if refused := allocate(executions, ports, last); len(refused) > 0 {
-			t.Fatal(refused)
-		}
-		if got := executions[testID("a")].Ports["p"]; got != 31000 {
-			t.Errorf("port %d, want 31000, which the container has", got)
-		}
-	})
 	t.Run("an execution that is to end gets none", func(t *testing.T) {
 		executions := map[job.ID]execution{testID("a"): {Job: dynamic("a"), Goal: job.Undeploy}}
-		if refused := allocate(executions, ports, none); len(refused) > 0 || executions[testID("a")].Ports != nil {
+		if refused := allocate(executions, ports, nil); len(refused) > 0 || executions[testID("a")].Ports != nil {
 			t.Errorf("refused %v, ports %v", refused, executions[testID("a")].Ports)
 		}
 	})
+	for _, c := range []struct {
+		name       string
+		executions []execution
+		found      map[job.ID]map[string]int
+		want       map[string]int32
+	}{
+		{"ports that were found are given", []execution{{Job: dynamic("a"), Goal: job.Start}}, found("a", 31000), map[string]int32{"a": 31000}},
+		{
+			"ports that were found replace others, which are free then",
+			[]execution{given("a", 20000), given("b", 20001), {Job: dynamic("c"), Goal: job.Start}},
+			found("a", 31000),
+			map[string]int32{"a": 31000, "b": 20001, "c": 20000},
+		},
+		{"not those that another one holds", []execution{given("a", 20000), given("b", 31000)}, found("a", 31000), map[string]int32{"a": 20000, "b": 31000}},
+		{"those of a task that is unknown are nobody's", []execution{given("a", 20000)}, found("b", 31000), map[string]int32{"a": 20000}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			executions := make(map[job.ID]execution)
+			for _, e := range c.executions {
+				executions[e.Job.ID] = e
+			}
+			if refused := allocate(executions, ports, c.found); len(refused) > 0 {
+				t.Error(refused)
+			}
+			got := make(map[string]int32)
+			for id, e := range executions {
+				got[id.Name] = e.Ports["p"]
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestPortsOfContainersThatAreFound loses the state directory of an agent whose tasks have dynamic ports, and shifts the
+// range, so that what is allocated anew is surely something else.
+func TestPortsOfContainersThatAreFound(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		first int           // port of the range after the loss
+		meet  func(*engine) // what the next agent meets
+		runs  string        // the container then
+	}{
+		{"of what runs", 30000, func(*engine) {}, "c1"},
+		{"of what runs in a range that is full", 20000, func(e *engine) { e.full = true }, "c1"},
+		{"of what runs, when Docker lists nothing at first", 30000, func(e *engine) { e.unlisted = true }, "c1"},
+		{"of what was made and not started", 30000, func(e *engine) {
+			e.change("c1", func(c *supervisor.Container) { c.Running, c.Unstarted = false, true })
+		}, "c1"},
+		{"of the next container, when the start of that one is refused", 30000, func(e *engine) {
+			e.change("c1", func(c *supervisor.Container) { c.Running, c.Unstarted = false, true })
+			e.refused = "c1"
+		}, "c2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				e, s := &engine{}, newTree(0, "a")
+				s.ports = map[string]job.PortMapping{"p": {InternalPort: 80, Protocol: "tcp"}}
+				b := start(t, path, e, s)
+				s.deploy("a", job.Start)
+				b.look()
+				b.end()
+				had := e.find(func(c supervisor.Container) bool { return c.Running }).Ports
+				if err := os.RemoveAll(path); err != nil {
+					t.Fatal(err)
+				}
+				c.meet(e)
+				b = startWith(t, path, e, s, c.first)
+				b.look()
+				if n, id := e.running(); n != 1 || id != c.runs {
+					t.Fatalf("%d containers run, the last is %s; want %s alone", n, id, c.runs)
+				}
+				has := e.find(func(c supervisor.Container) bool { return c.Running }).Ports
+				if id := c.runs; (id == "c1") != slices.Equal(has, had) {
+					t.Errorf("%s has %v, the one before the loss had %v", id, has, had)
+				}
+				status, _ := b.statuses.last(testID("a"))
+				if got := *status.Ports["p"].ExternalPort; int(got) != has[0].Host || status.State != job.Running {
+					t.Errorf("%s at %d, want what the container has: %v", status.State, got, has)
+				}
+				if got, want := status.Env["HELIOS_PORT_p"], fmt.Sprint("h:", has[0].Host); got != want {
+					t.Errorf("environment %s, want %s", got, want)
+				}
+				b.end()
+				if left, _ := openExecutions(b.dir); int(left[testID("a")].Ports["p"]) != has[0].Host {
+					t.Errorf("recorded %v, want %v", left[testID("a")].Ports, has)
+				}
+			})
+		})
+	}
 }

@@ -83,7 +83,8 @@ func newPasses(tb testing.TB, many int) *passes {
 			p.tree.leave(n)
 			return nil
 		},
-		report: func(job.TaskStatus) {},
+		report:     func(job.TaskStatus) {},
+		containers: p.engine.Running, agents: func() []string { return []string{"A"} },
 		supervise: func(x execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 			return supervisor.New(supervisor.Options{
 				Engine: p.engine, Job: &x.Job, Goal: x.Goal, Ports: x.hostPorts(), Last: last, Host: "h", Agent: "A",

@@ -32,6 +32,9 @@ type reconciler struct {
 	log      zerolog.Logger
 	// supervise makes the supervisor of a task.
 	supervise func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error)
+	// containers lists what runs in Docker, and agents are the ids of those whose containers are this agent's.
+	containers func(context.Context) ([]supervisor.Container, error)
+	agents     func() []string
 	// report records a status that no supervisor reports.
 	report func(job.TaskStatus)
 	// note leaves a note in the store, with the tasks that are held on to in a doubt.
@@ -52,6 +55,7 @@ type reconciler struct {
 	readmitted bool             // the host was registered anew since the reading
 	told       wishes           // for those who ask
 	running    map[job.ID]*supervisor.Supervisor
+	rebound    map[job.ID]map[string]int // host ports of their containers, where others had been given
 	ended      []job.ID
 
 	// What follows belongs to run.
@@ -212,7 +216,7 @@ func (r *reconciler) run(ctx context.Context) error {
 func (r *reconciler) pass(ctx context.Context, tasks *sync.WaitGroup) error {
 	wished, reading, acceptance := r.wish(ctx)
 	next := follow(r.executions, wished)
-	refused := allocate(next, r.ports, r.statuses.last)
+	refused := allocate(next, r.ports, r.find(ctx, next))
 	if err := r.record(next); err != nil {
 		return err
 	}
@@ -315,6 +319,7 @@ func (r *reconciler) drop() {
 	defer r.mu.Unlock()
 	for _, id := range r.ended {
 		delete(r.running, id)
+		delete(r.rebound, id)
 	}
 	r.ended = nil
 }

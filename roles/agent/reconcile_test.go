@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,9 @@ type engine struct {
 	mu         sync.Mutex // guards containers
 	containers []supervisor.Container
 	starting   func(supervisor.Container) // called before a container starts
+	unlisted   bool                       // the reconciler gets no list of containers
+	full       bool                       // others have all free ports
+	refused    string                     // the container that is not started
 }
 
 func (e *engine) find(match func(supervisor.Container) bool) supervisor.Container {
@@ -83,6 +87,9 @@ func (e *engine) Find(_ context.Context, ref supervisor.Ref) (supervisor.Contain
 	if running.ID != "" {
 		return running, nil
 	}
+	if ref.Container == "" {
+		return e.find(func(c supervisor.Container) bool { return c.Unstarted && ref.Matches(c) }), nil
+	}
 	return e.find(func(c supervisor.Container) bool { return c.ID == ref.Container }), nil
 }
 
@@ -92,7 +99,12 @@ func (e *engine) Create(_ context.Context, spec supervisor.Spec) (string, error)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	id := fmt.Sprintf("c%d", len(e.containers)+1)
-	e.containers = append(e.containers, supervisor.Container{ID: id, Name: spec.Name, Labels: spec.Labels, Unstarted: true})
+	c := supervisor.Container{ID: id, Name: spec.Name, Labels: spec.Labels, Unstarted: true}
+	for name, port := range spec.Ports {
+		m := spec.Job.Ports[name]
+		c.Ports = append(c.Ports, supervisor.PublishedPort{Protocol: m.Protocol, Container: int(m.InternalPort), Host: port})
+	}
+	e.containers = append(e.containers, c)
 	return id, nil
 }
 
@@ -100,7 +112,10 @@ func (e *engine) Start(_ context.Context, id string) error {
 	if e.starting != nil {
 		e.starting(e.find(func(c supervisor.Container) bool { return c.ID == id }))
 	}
-	e.change(id, func(c *supervisor.Container) { c.Running, c.Unstarted = true, false })
+	e.change(id, func(c *supervisor.Container) { c.Running, c.Unstarted = id != e.refused, false })
+	if id == e.refused {
+		return errors.New("port is already allocated")
+	}
 	return nil
 }
 
@@ -132,6 +147,21 @@ func (e *engine) Running(context.Context) ([]supervisor.Container, error) {
 	return running, nil
 }
 
+// list is Running for the reconciler itself.
+func (e *engine) list(ctx context.Context) ([]supervisor.Container, error) {
+	if e.unlisted {
+		return nil, supervisor.ErrUnavailable
+	}
+	return e.Running(ctx)
+}
+
+// free tells whether no container that runs is bound to the port.
+func (e *engine) free(port supervisor.HostPort) bool {
+	return !e.full && e.find(func(c supervisor.Container) bool {
+		return c.Running && slices.ContainsFunc(c.Ports, func(p supervisor.PublishedPort) bool { return p.Host == port.Number })
+	}).ID == ""
+}
+
 // running is how many containers run, and the id of the last.
 func (e *engine) running() (int, string) {
 	list, _ := e.Running(context.Background())
@@ -144,12 +174,18 @@ func (e *engine) running() (int, string) {
 // start makes a reconciler on the directory as an agent does at its start, and lets it run.
 func start(t *testing.T, path string, e *engine, s *tree) *bench {
 	t.Helper()
+	return startWith(t, path, e, s, 20000)
+}
+
+// startWith is start with ten dynamic ports from the first one.
+func startWith(t *testing.T, path string, e *engine, s *tree, first int) *bench {
+	t.Helper()
 	dir, err := openStateDir(path, zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, engine: e, store: s}
-	ports, err1 := supervisor.NewPorts(20000, 20010, func(supervisor.HostPort) bool { return true })
+	ports, err1 := supervisor.NewPorts(first, first+10, e.free)
 	executions, err3 := openExecutions(dir)
 	wishes, file, err4 := openWishes(dir, "h", executions, true)
 	statuses, err5 := openStatuses(dir, zerolog.Nop())
@@ -164,8 +200,10 @@ func start(t *testing.T, path string, e *engine, s *tree) *bench {
 		supervise: func(e execution, last *job.TaskStatus) (*supervisor.Supervisor, error) {
 			return supervisor.New(supervisor.Options{
 				Engine: b.engine, Job: &e.Job, Goal: e.Goal, Ports: e.hostPorts(), Last: last, Host: "h", Agent: "A", Report: report,
+				Rebound: func(ports map[string]int) { b.rebind(e.Job.ID, ports) },
 			})
 		},
+		containers: e.list, agents: func() []string { return []string{"A"} }, rebound: make(map[job.ID]map[string]int),
 		passed: func(known bool) {
 			if b.reaping = known; known {
 				if _, err := supervisor.Reap(t.Context(), b.engine, "A", b.owns); err != nil {

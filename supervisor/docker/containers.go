@@ -10,6 +10,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"github.com/helios-go/helios/supervisor"
@@ -139,6 +141,12 @@ func (e *Engine) list(ctx context.Context, filters client.Filters) ([]supervisor
 			Running:   item.State == container.StateRunning || item.State == container.StatePaused,
 			Unstarted: item.State == container.StateCreated && time.Since(time.Unix(item.Created, 0)) < fresh,
 		}
+		for _, p := range item.Ports {
+			port := supervisor.PublishedPort{Protocol: p.Type, Container: int(p.PrivatePort), Host: int(p.PublicPort)}
+			if port.Host > 0 && !slices.Contains(c.Ports, port) { // each is listed for each family of addresses
+				c.Ports = append(c.Ports, port)
+			}
+		}
 		for _, name := range item.Names {
 			// A linked container has further names with a path.
 			if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
@@ -188,6 +196,9 @@ func convert(id string, shown container.InspectResponse) (supervisor.Container, 
 	if shown.Config != nil {
 		c.Labels = shown.Config.Labels
 	}
+	if shown.HostConfig != nil {
+		c.Ports = published(shown.HostConfig.PortBindings)
+	}
 	if shown.NetworkSettings != nil {
 		networks := shown.NetworkSettings.Networks
 		for _, name := range slices.Sorted(maps.Keys(networks)) {
@@ -198,6 +209,21 @@ func convert(id string, shown container.InspectResponse) (supervisor.Container, 
 		}
 	}
 	return c, nil
+}
+
+// published reads port bindings as they were asked for; one that leaves the choice to the daemon is none of ours.
+func published(bindings network.PortMap) []supervisor.PublishedPort {
+	var ports []supervisor.PublishedPort
+	for internal, hosts := range bindings {
+		for _, host := range hosts {
+			if number, err := strconv.ParseUint(host.HostPort, 10, 16); err == nil && number > 0 {
+				ports = append(ports, supervisor.PublishedPort{
+					Protocol: string(internal.Proto()), Container: int(internal.Num()), Host: int(number),
+				})
+			}
+		}
+	}
+	return ports
 }
 
 // Create makes the container of one run.

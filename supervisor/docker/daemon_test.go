@@ -185,6 +185,7 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	}})
 	port := storetest.FreePorts(t, 1)
 	w.opts.Ports = map[string]int{"http": port}
+	w.opts.Rebound = func(ports map[string]int) { w.opts.Ports = ports } // read when Run has ended
 	w.begin(job.Start)
 	first, _ := w.reach(0, job.Running)
 	if got := w.states(0); got != "PULLING_IMAGE CREATING STARTING RUNNING" {
@@ -219,7 +220,7 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	t.Logf("RUNNING %s after the end", again.Sub(ended))
 	w.runsOnly(*second.ContainerID)
 
-	// The end of the agent leaves it alone; the next one adopts it, by its id or by its labels.
+	// The end of the agent leaves it alone; the next one adopts it, by its id or by its labels, at its own port.
 	w.shutdown()
 	w.runsOnly(*second.ContainerID)
 	n = w.seen()
@@ -229,9 +230,14 @@ func TestATaskOnARealDaemon(t *testing.T) {
 	}
 	w.shutdown()
 	w.opts.Last, n = nil, w.seen()
+	w.opts.Ports = map[string]int{"http": storetest.FreePorts(t, 1)}
 	w.begin(job.Start)
-	if adopted, _ := w.reach(n, job.Running); *adopted.ContainerID != *second.ContainerID || w.states(n) != "RUNNING" {
+	adopted, _ := w.reach(n, job.Running)
+	if *adopted.ContainerID != *second.ContainerID || w.states(n) != "RUNNING" {
 		t.Errorf("adoption by labels: %s %s", w.states(n), *adopted.ContainerID)
+	}
+	if got := *adopted.Ports["http"].ExternalPort; int(got) != port {
+		t.Errorf("adopted with the port %d, has %d", got, port)
 	}
 
 	// Removed behind its back.

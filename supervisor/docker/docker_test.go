@@ -268,6 +268,30 @@ func TestWhatIsFound(t *testing.T) {
 	}
 }
 
+func TestPublishedPortsAreSeen(t *testing.T) {
+	t.Parallel()
+	e := serve(t, daemon("1.41", map[string]string{
+		"containers/c/json": `200 {"Id":"c","State":{"Status":"created"},"HostConfig":{"PortBindings":{
+			"8080/tcp":[{"HostIp":"","HostPort":"20017"},{"HostIp":"127.0.0.1","HostPort":"20018"}],
+			"53/udp":[{"HostIp":"","HostPort":""},{"HostIp":"","HostPort":"0"},{"HostIp":"","HostPort":"8000-8010"},{"HostIp":"","HostPort":"99999"}]}}}`,
+		"containers/json": `200 [{"Id":"c","State":"running","Ports":[
+			{"IP":"0.0.0.0","PrivatePort":8080,"PublicPort":20017,"Type":"tcp"},{"IP":"::","PrivatePort":8080,"PublicPort":20017,"Type":"tcp"},
+			{"IP":"127.0.0.1","PrivatePort":8080,"PublicPort":20018,"Type":"tcp"},{"PrivatePort":53,"Type":"udp"}]}]`,
+	}))
+	want := []supervisor.PublishedPort{{Protocol: "tcp", Container: 8080, Host: 20017}, {Protocol: "tcp", Container: 8080, Host: 20018}}
+	c, err := e.inspect(t.Context(), "c")
+	if diff := cmp.Diff(want, c.Ports); err != nil || diff != "" {
+		t.Errorf("of one container: %v (-want +got):\n%s", err, diff)
+	}
+	list, err := e.Running(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	if diff := cmp.Diff(want, list[0].Ports); diff != "" {
+		t.Errorf("in a list (-want +got):\n%s", diff)
+	}
+}
+
 // TestGarbageNeitherPanicsNorSpeaksOfContainers sends what no daemon would.
 func TestGarbageNeitherPanicsNorSpeaksOfContainers(t *testing.T) {
 	t.Parallel()
