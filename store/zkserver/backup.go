@@ -1,6 +1,7 @@
 package zkserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +23,9 @@ var ErrOccupied = errors.New("is there already and not overwritten")
 
 // Backup writes the state of a directory to a file and returns what it holds. A server may be running on the directory:
 // everything it acknowledged before is in the backup. The file is there wholly, and durable, or not at all; one that is
-// there is replaced only if it is a backup.
+// there is replaced only if it is a backup. The state directory itself takes none: a server would not start with it there.
 func Backup(dir, file string) (Report, error) {
-	if err := replaceable(file); err != nil {
+	if err := cmp.Or(outside(dir, file), replaceable(file)); err != nil {
 		return Report{}, fmt.Errorf("back up to %s: %w", file, err)
 	}
 	_, found, err := readOnly(dir)
@@ -42,12 +43,31 @@ func Backup(dir, file string) (Report, error) {
 	return Report{Zxid: found.tree.zxid, Nodes: found.tree.nodes, Notes: found.notes}, nil
 }
 
+// outside refuses a file in the state directory.
+func outside(dir, file string) error {
+	state, err := os.Stat(dir)
+	if err != nil {
+		return nil // which reading it tells
+	}
+	if place, err := os.Stat(filepath.Dir(file)); err == nil && os.SameFile(state, place) {
+		return errors.New("the directory of the state itself takes no backup")
+	}
+	return nil
+}
+
 // replaceable refuses to overwrite what is no backup.
 func replaceable(file string) error {
-	f, err := os.Open(file)
+	info, err := os.Lstat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() { // not even opened: a pipe would wait for its other end
+		return fmt.Errorf("what is no regular file %w", ErrOccupied)
+	}
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}

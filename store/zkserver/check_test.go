@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // segmented makes a directory with a few segments and snapshots, and returns what its nodes were at each zxid.
@@ -275,6 +276,46 @@ func TestBackupsUnderLoadHoldEverythingAcknowledgedBefore(t *testing.T) {
 	writing.Wait()
 }
 
+func TestBackupTouchesNoOtherFile(t *testing.T) {
+	t.Parallel()
+	dir, out := t.TempDir(), t.TempDir()
+	r := start(t, Options{Dir: dir, NoSync: true})
+	fill(t, r)
+	precious, file := filepath.Join(out, "precious"), filepath.Join(out, "backup")
+	if err := os.WriteFile(precious, []byte("no backup"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// What an interrupted one might have left, and what somebody might have put there to have a file overwritten.
+	if err := errors.Join(os.Symlink(precious, file+".tmp"), os.WriteFile(file+".1.tmp", []byte("cut off"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	must(Backup(dir, file))
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	must(Backup(dir, file)) // takes the place of the first
+	if mode := must(os.Stat(file)).Mode(); mode != 0o600 {
+		t.Errorf("the backup has the mode %s", mode)
+	}
+	link, pipe := filepath.Join(out, "link"), filepath.Join(out, "pipe")
+	if err := errors.Join(os.Symlink(file, link), unix.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{link, pipe, "/dev/null", out, precious} {
+		if _, err := Backup(dir, other); !errors.Is(err, ErrOccupied) {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+	want := []string{"backup", "backup.1.tmp", "backup.tmp", "link", "pipe", "precious"}
+	var names []string
+	for _, e := range must(os.ReadDir(out)) {
+		names = append(names, e.Name())
+	}
+	if diff := cmp.Diff(want, names); diff != "" || string(must(os.ReadFile(precious))) != "no backup" {
+		t.Errorf("in the directory: %s", diff)
+	}
+}
+
 func TestFailedBackupAndRestoreLeaveNothing(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), t.TempDir()
@@ -288,6 +329,15 @@ func TestFailedBackupAndRestoreLeaveNothing(t *testing.T) {
 		if _, err := Backup(dir, file); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", file, err)
 		}
+	}
+	files := treeFiles(t, dir)
+	for _, name := range []string{"backup", lockName} {
+		if _, err := Backup(dir, filepath.Join(dir, name)); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("a backup into the state directory: %v", err)
+		}
+	}
+	if diff := cmp.Diff(files, treeFiles(t, dir)); diff != "" {
+		t.Error(diff)
 	}
 	good := filepath.Join(t.TempDir(), "good")
 	must(Backup(dir, good))

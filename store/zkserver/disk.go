@@ -173,23 +173,23 @@ func (d *disk) OpenReader(dir, name string) (types.ReadableFile, error) {
 // Delete implements types.VFS.
 func (d *disk) Delete(dir, name string) error { return os.Remove(filepath.Join(dir, name)) }
 
-// writeFile writes a file so that it is there wholly or not at all, whatever happens: under another name first.
+// writeFile writes a file so that it is there wholly or not at all, whatever happens: under a name first that nobody has.
+// It is its owner's alone.
 func (d *disk) writeFile(dir, name string, fill func(io.Writer) error) (err error) {
-	temporary := filepath.Join(dir, name+temporarySuffix)
-	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	f, err := os.CreateTemp(dir, name+".*"+temporarySuffix)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(temporary))
+			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
 	err = errors.Join(fill(&offsetWriter{d, f, 0}), d.sync(f), f.Close())
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, filepath.Join(dir, name)); err != nil {
+	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
 		return err
 	}
 	return d.syncDir(dir)
