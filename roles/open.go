@@ -75,8 +75,12 @@ func openAgent(flags *cli.Context, log zerolog.Logger) (func(context.Context) er
 	if !flags.Bool("no-http") {
 		opts.Addr, opts.AdminAddr = addr, admin
 	}
-	if minutes := flags.Int64("zk-registration-ttl"); flags.IsSet("zk-registration-ttl") {
-		opts.TTL = new(time.Duration(minutes) * time.Minute)
+	if flags.IsSet("zk-registration-ttl") {
+		ttl, err := registrationTTL(flags.Int64("zk-registration-ttl"))
+		if err != nil {
+			return nil, err
+		}
+		opts.TTL = &ttl
 	}
 	opts.ID, opts.StateDir = flags.String("id"), cmp.Or(flags.String("state-dir"), ".")
 	opts.Version, opts.Logger = version, log
@@ -152,7 +156,14 @@ func agentOptions(flags *cli.Context) (agent.Options, error) {
 	if opts.Labels, err = pairs("labels", flags.StringSlice("labels"), hint); err != nil {
 		return opts, err
 	}
-	if opts.FirstPort, opts.EndPort, err = portRange(cmp.Or(flags.String("port-range"), "20000:32768")); err != nil {
+	ports := "20000:32768"
+	if flags.IsSet("port-range") {
+		ports = flags.String("port-range")
+	}
+	if opts.FirstPort, opts.EndPort, err = portRange(ports); err != nil {
+		return opts, err
+	}
+	if err = checkSyslog(flags.String("syslog-redirect-to")); err != nil {
 		return opts, err
 	}
 	opts.DisableHistory = flags.Bool("disable-job-history")

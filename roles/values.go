@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -101,23 +104,50 @@ func addresses(words []string) ([]netip.Addr, error) {
 	return list, nil
 }
 
-// binds reads source[:path[:ro|rw]] words. Trailing colons count for nothing.
+// volumeName is what Docker takes as the name of a volume.
+var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// binds reads [source:]path[:ro|rw] words, as they go to Docker. What Docker would refuse makes every task of the host fail,
+// so it is refused here.
 func binds(words []string) ([]string, error) {
-	var list []string
+	taken := map[string]string{}
 	for _, word := range words {
-		trimmed := strings.TrimRight(word, ":")
-		parts := strings.Split(trimmed, ":")
-		ok := parts[0] != "" && len(parts) <= 3 && (len(parts) < 2 || parts[1] != "") &&
-			(len(parts) < 3 || parts[2] == "ro" || parts[2] == "rw")
-		if !ok {
-			return nil, fmt.Errorf("Invalid bind %s", word)
+		at, err := bindPath(word)
+		if err != nil {
+			return nil, err
 		}
-		list = append(list, trimmed)
+		if other, ok := taken[at]; ok {
+			return nil, fmt.Errorf("--bind %q: %s is the path of --bind %q already", word, at, other)
+		}
+		taken[at] = word
 	}
-	return list, nil
+	return words, nil
+}
+
+// bindPath is where in a container a bind appears.
+func bindPath(word string) (string, error) {
+	parts := strings.Split(strings.TrimRight(word, ":"), ":")
+	valid := parts[0] != "" && len(parts) <= 3 && (len(parts) < 2 || parts[1] != "") &&
+		(len(parts) < 3 || parts[2] == "ro" || parts[2] == "rw")
+	if !valid {
+		return "", fmt.Errorf("Invalid bind %s", word)
+	}
+	at := parts[min(len(parts), 2)-1]
+	switch {
+	case strings.HasSuffix(word, ":"):
+		return "", fmt.Errorf("--bind %q: nothing stands behind the last colon", word)
+	case !path.IsAbs(at):
+		return "", fmt.Errorf("--bind %q: the path in the container, %q, must be absolute", word, at)
+	case path.Clean(at) == "/":
+		return "", fmt.Errorf("--bind %q: the path in the container must not be its root", word)
+	case len(parts) > 1 && !path.IsAbs(parts[0]) && !volumeName.MatchString(parts[0]):
+		return "", fmt.Errorf("--bind %q: the source, %q, must be an absolute path or the name of a volume", word, parts[0])
+	}
+	return path.Clean(at), nil
 }
 
 // extraHosts reads host:ip words, in which an IPv6 address stands in brackets, and gives them the form that Docker wants.
+// A name is one word of a line of /etc/hosts.
 func extraHosts(words []string) ([]string, error) {
 	var list []string
 	for _, word := range words {
@@ -130,12 +160,46 @@ func extraHosts(words []string) ([]string, error) {
 			return nil, bad
 		}
 		address, err := netip.ParseAddr(text)
-		if err != nil || !found || name == "" || address.Zone() != "" {
+		switch {
+		case err != nil || !found || name == "" || address.Zone() != "":
 			return nil, bad
+		case strings.HasSuffix(word, ":"):
+			return nil, fmt.Errorf("--add-host %q: nothing stands behind the last colon", word)
+		case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == '#' }):
+			return nil, fmt.Errorf("--add-host %q: a host name has neither spaces nor control characters nor #", word)
 		}
 		list = append(list, name+":"+address.String())
 	}
 	return list, nil
+}
+
+// checkSyslog refuses what Docker's syslog driver cannot send to. Without a port it sends to 514.
+func checkSyslog(text string) error {
+	if text == "" {
+		return nil
+	}
+	bad := fmt.Errorf("--syslog-redirect-to %q: want host:port, the port from 1 to 65535", text)
+	u, err := url.Parse("udp://" + text)
+	if err != nil || u.Host == "" {
+		return bad
+	}
+	address := u.Host
+	if u.Port() == "" {
+		address += ":514"
+	}
+	_, port, err := net.SplitHostPort(address)
+	if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || n == 0 {
+		return bad
+	}
+	return nil
+}
+
+// registrationTTL reads --zk-registration-ttl, which is in minutes; more than a duration holds is as good as for ever.
+func registrationTTL(minutes int64) (time.Duration, error) {
+	if minutes < 0 {
+		return 0, fmt.Errorf("--zk-registration-ttl %d: want 0 minutes or more", minutes)
+	}
+	return time.Duration(min(minutes, int64(math.MaxInt64/time.Minute))) * time.Minute, nil
 }
 
 // pollEvery reads HELIOS_WAIT_INSPECT_INTERVAL_MILLIS: how often running containers are looked at. Empty is zero.
@@ -190,15 +254,15 @@ func isHostPort(text string) bool {
 }
 
 // fileProblem says what is wrong with the file that an option names, nil for nothing.
-func fileProblem(path string) error {
-	file, err := os.Open(path)
+func fileProblem(name string) error {
+	file, err := os.Open(name)
 	switch {
 	case err == nil:
 		return file.Close()
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("Insufficient permissions to read file: '%s'", path)
+		return fmt.Errorf("Insufficient permissions to read file: '%s'", name)
 	default:
-		return fmt.Errorf("File not found: '%s'", path)
+		return fmt.Errorf("File not found: '%s'", name)
 	}
 }
 

@@ -1,6 +1,8 @@
 package roles
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,20 +134,28 @@ func TestAddresses(t *testing.T) {
 
 func TestBinds(t *testing.T) {
 	t.Parallel()
-	for word, want := range map[string]string{
-		"/etc/hostname:/mnt/hostname:ro": "/etc/hostname:/mnt/hostname:ro",
-		"/a:/b:rw":                       "/a:/b:rw",
-		"/a:/b":                          "/a:/b",
-		"/a":                             "/a",
-		"/a:/b:":                         "/a:/b",
-		"/a::":                           "/a",
+	for _, word := range []string{
+		"/etc/hostname:/mnt/hostname:ro", "/a:/b:rw", "/a:/b", "/a", "name:/b", "n-1_x.y:/b:ro", "/a//x:/b/../c", "/a:/b,c", "/ä b:/b c",
 	} {
 		got, err := binds([]string{word})
-		judge(t, word, got, err, []string{want}, "")
+		judge(t, word, got, err, []string{word}, "")
 	}
 	for _, word := range []string{"", ":", "::", ":/b", "/a::ro", "/a:/b:x", "/a:/b:ro:z", "/a:/b:ro,Z"} {
 		got, err := binds([]string{"/a:/b", word})
 		judge(t, word, got, err, nil, "Invalid bind "+word)
+	}
+	const behind, absolute = "nothing stands behind the last colon", "the path in the container, %q, must be absolute"
+	const root, source = "the path in the container must not be its root", "the source, %q, must be an absolute path or the name of a volume"
+	for word, rule := range map[string]string{
+		"/a:": behind, "/a::": behind, "/a:/c:": behind, "/a:/c:ro:": behind, "rel:": behind,
+		"rel": fmt.Sprintf(absolute, "rel"), "/a:rel": fmt.Sprintf(absolute, "rel"), "/a:ro": fmt.Sprintf(absolute, "ro"), "name:rel:ro": fmt.Sprintf(absolute, "rel"),
+		"/": root, "/a:/": root, "/a://": root, "/a:/c/..:ro": root,
+		"../x:/c": fmt.Sprintf(source, "../x"), "./x:/c": fmt.Sprintf(source, "./x"), "n:/c": fmt.Sprintf(source, "n"),
+		"a b:/c": fmt.Sprintf(source, "a b"), "-x:/c": fmt.Sprintf(source, "-x"), "~/x:/c": fmt.Sprintf(source, "~/x"),
+		"/x:/b/": `/b is the path of --bind "/a:/b" already`, "/b": `/b is the path of --bind "/a:/b" already`,
+	} {
+		got, err := binds([]string{"/a:/b", word})
+		judge(t, word, got, err, nil, fmt.Sprintf("--bind %q: %s", word, rule))
 	}
 }
 
@@ -153,7 +163,7 @@ func TestExtraHosts(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]string{
 		"secrethost:169.254.169.254": "secrethost:169.254.169.254",
-		"h:1.2.3.4:":                 "h:1.2.3.4",
+		"my_host.x-1:1.2.3.4":        "my_host.x-1:1.2.3.4",
 		"h:[::1]":                    "h:::1",
 		"h:[2001:db8::5]":            "h:2001:db8::5",
 	} {
@@ -166,6 +176,38 @@ func TestExtraHosts(t *testing.T) {
 		got, err := extraHosts([]string{"a:1.2.3.4", word})
 		judge(t, word, got, err, nil, "Invalid ExtraHost "+word)
 	}
+	const behind, name = "nothing stands behind the last colon", "a host name has neither spaces nor control characters nor #"
+	for word, rule := range map[string]string{
+		"h:1.2.3.4:": behind, "h:[::1]::": behind,
+		"h h:1.2.3.4": name, "h\n:1.2.3.4": name, "h\t:[::1]": name, "h\x01:1.2.3.4": name, "h\u00a0x:1.2.3.4": name, "#h:1.2.3.4": name,
+	} {
+		got, err := extraHosts([]string{"a:1.2.3.4", word})
+		judge(t, word, got, err, nil, fmt.Sprintf("--add-host %q: %s", word, rule))
+	}
+}
+
+func TestSyslogAddress(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"", "log:514", "fun:123", "log", "127.0.0.1", "[::1]:514", "[::1]", ":514", "log:65535", "log:514/x"} {
+		judge(t, word, nil, checkSyslog(word), nil, "")
+	}
+	for _, word := range []string{
+		":", "log:", "log:0", "log:65536", "log:99999", "log:-1", "log:abc", "log:514:1", "::1", "tcp://log:514", "udp://log:514", "a b:514", "log\n:514", "/dev/log",
+	} {
+		judge(t, word, nil, checkSyslog(word), nil, fmt.Sprintf("--syslog-redirect-to %q: want host:port, the port from 1 to 65535", word))
+	}
+}
+
+func TestRegistrationTTL(t *testing.T) {
+	t.Parallel()
+	for minutes, want := range map[int64]time.Duration{
+		0: 0, 10: 10 * time.Minute, 9999: 9999 * time.Minute, math.MaxInt32: 153722867 * time.Minute,
+	} {
+		got, err := registrationTTL(minutes)
+		judge(t, fmt.Sprint(minutes), got, err, want, "")
+	}
+	got, err := registrationTTL(-1)
+	judge(t, "-1", got, err, nil, "--zk-registration-ttl -1: want 0 minutes or more")
 }
 
 func TestPollEvery(t *testing.T) {
