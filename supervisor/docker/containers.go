@@ -342,7 +342,7 @@ func (e *Engine) Logs(ctx context.Context, id string, follow bool, tail int, std
 	if tail >= 0 {
 		options.Tail = fmt.Sprint(tail)
 	}
-	err := e.ask(ctx, 0, func(ctx context.Context, cli *client.Client) error {
+	err := e.converse(ctx, 0, nil, func(ctx context.Context, cli *client.Client) error {
 		logs, err := cli.ContainerLogs(ctx, id, options)
 		if err != nil {
 			return err

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -71,6 +70,7 @@ type Engine struct {
 	endpoint Endpoint
 	log      zerolog.Logger
 	silence  time.Duration // the constant, but for tests
+	maxReply int64         // the same
 	pulls    pulls
 
 	mu        sync.Mutex // guards what follows
@@ -90,7 +90,7 @@ func New(opts Options) (*Engine, error) {
 		opts.Poll = poll
 	}
 	e := &Engine{
-		opts: opts, endpoint: endpoint, log: opts.Logger, silence: silence,
+		opts: opts, endpoint: endpoint, log: opts.Logger, silence: silence, maxReply: maxReply,
 		waiters: map[string]map[*waiter]bool{},
 	}
 	probe, err := e.dial()
@@ -104,14 +104,10 @@ func New(opts Options) (*Engine, error) {
 func (e *Engine) Endpoint() Endpoint { return e.endpoint }
 
 func (e *Engine) dial() (*client.Client, error) {
-	options := []client.Opt{client.WithHost(e.endpoint.URL)}
-	if !e.endpoint.Socket {
-		dialer := &net.Dialer{Timeout: connecting, KeepAlive: connecting}
-		options = append(options, client.WithDialContext(dialer.DialContext))
-		if dir := e.opts.CertPath; dir != "" {
-			options = append(options, client.WithTLSClientConfig(
-				filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")))
-		}
+	options := []client.Opt{client.WithHost(e.endpoint.URL), client.WithDialContext(e.connect)}
+	if dir := e.opts.CertPath; dir != "" && !e.endpoint.Socket {
+		options = append(options, client.WithTLSClientConfig(
+			filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")))
 	}
 	return client.New(options...)
 }
@@ -133,6 +129,8 @@ func (e *Engine) client(ctx context.Context) (*client.Client, error) {
 	case errdefs.IsInvalidArgument(err) && ping.APIVersion != "":
 		return nil, fmt.Errorf("%w: it speaks API %s, and at least %s is needed",
 			supervisor.ErrUnsupported, ping.APIVersion, client.MinAPIVersion)
+	case answered(err): // whoever refuses a ping is no daemon, or wants TLS
+		return nil, fmt.Errorf("%w: %w", supervisor.ErrUnavailable, err)
 	case err != nil:
 		return nil, e.classify(ctx, err)
 	}
@@ -159,8 +157,14 @@ func (e *Engine) forget() {
 	e.connected = nil
 }
 
-// ask sends one request that the daemon must answer in time.
+// ask sends one request that the daemon must answer in time, and not at any length.
 func (e *Engine) ask(ctx context.Context, limit time.Duration, request func(context.Context, *client.Client) error) error {
+	return e.converse(ctx, limit, newReply(e.maxReply), request)
+}
+
+// converse is ask for a reply that comes in pieces.
+func (e *Engine) converse(ctx context.Context, limit time.Duration, r *reply, request func(context.Context, *client.Client) error) error {
+	ctx = r.await(ctx)
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)

@@ -55,7 +55,8 @@ func (e *Engine) Run(ctx context.Context) error {
 // listen tells those who wait what the daemon tells of until the subscription breaks. Once it stands, all have to look:
 // what happened before was not heard.
 func (e *Engine) listen(ctx context.Context, subscribed func()) error {
-	ctx, cancel := context.WithCancel(ctx)
+	reply := newReply(e.maxReply)
+	ctx, cancel := context.WithCancel(reply.await(ctx))
 	defer cancel()
 	limited, stop := context.WithTimeout(ctx, patience)
 	cli, err := e.client(limited)
@@ -78,6 +79,7 @@ func (e *Engine) listen(ctx context.Context, subscribed func()) error {
 	for {
 		select {
 		case message := <-stream.Messages:
+			reply.more()
 			e.hear(message)
 		case err := <-stream.Err:
 			return e.classify(ctx, err)

@@ -71,18 +71,20 @@ func (e *Engine) transfer(ctx context.Context, image string) error {
 	if err != nil {
 		e.log.Warn().Err(err).Str("image", image).Msg("image is pulled anonymously")
 	}
-	return e.ask(ctx, 0, func(ctx context.Context, cli *client.Client) error {
+	message := newReply(e.maxReply)
+	return e.converse(ctx, 0, message, func(ctx context.Context, cli *client.Client) error {
 		progress, err := cli.ImagePull(ctx, image, client.ImagePullOptions{RegistryAuth: auth})
 		if err != nil {
 			return err
 		}
-		for message, err := range progress.JSONMessages(ctx) {
+		for said, err := range progress.JSONMessages(ctx) {
 			if err != nil {
 				return err
 			}
-			if message.Error != nil {
-				return refused{message.Error.Code, message.Error.Message}
+			if said.Error != nil {
+				return refused{said.Error.Code, said.Error.Message}
 			}
+			message.more()
 			watchdog.Reset(e.silence)
 		}
 		return nil
