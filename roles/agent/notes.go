@@ -21,6 +21,7 @@ const noteTime = 5 * time.Second
 func (r *reconciler) wish(ctx context.Context) (wishes, *store.Tasks, *host.Acceptance) {
 	r.mu.Lock()
 	reading, noted, acceptance, readmitted := r.reading, r.noted, r.acceptance, r.readmitted
+	r.taken = reading
 	r.mu.Unlock()
 	if reading == nil || reading == r.judged && acceptance == nil && !r.owing {
 		r.owing = r.owing && reading != nil

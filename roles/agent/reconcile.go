@@ -49,6 +49,7 @@ type reconciler struct {
 
 	mu         sync.Mutex // guards what stands below
 	reading    *store.Tasks
+	taken      *store.Tasks     // the reading that the newest pass is about: what it follows may not be told yet
 	noted      store.Noted      // the note that was left before the reading began
 	begun      store.Noted      // the same, of the reading that is under way
 	acceptance *host.Acceptance // not acted on yet
@@ -123,7 +124,8 @@ func (r *reconciler) describe() httpapi.AgentWishes {
 	return w
 }
 
-// names are those of the tasks that are known here, also by a reading that was not judged yet. A reading begins with it.
+// names are those of the tasks that are known here, also by readings that are not judged yet, or are at this moment. A
+// reading begins with it.
 func (r *reconciler) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,19 +134,20 @@ func (r *reconciler) names() []string {
 	for id := range r.told.tasks {
 		names[id.String()] = true
 	}
-	if r.told.seen != nil {
-		for name := range r.told.seen.Nodes {
+	add := func(nodes map[string]store.NodeMark) {
+		for name := range nodes {
 			names[name] = true
 		}
+	}
+	if r.told.seen != nil {
+		add(r.told.seen.Nodes)
 	}
 	if r.told.accepted != nil {
-		for name := range r.told.accepted.Nodes {
-			names[name] = true
-		}
+		add(r.told.accepted.Nodes)
 	}
-	if r.reading != nil {
-		for name := range r.reading.Nodes {
-			names[name] = true
+	for _, reading := range []*store.Tasks{r.taken, r.reading} {
+		if reading != nil {
+			add(reading.Nodes)
 		}
 	}
 	return slices.Collect(maps.Keys(names))

@@ -34,12 +34,17 @@ type bench struct {
 	store    *tree
 	deaf     atomic.Bool // the store takes no notes
 	answered int         // acceptances
+	noting   func()      // happens while the store takes the next note
 }
 
 // note takes a note as the store does.
 func (b *bench) note(_ context.Context, n host.Note, _ map[job.ID]job.Task) error {
 	if b.deaf.Load() {
 		return errors.New("deaf")
+	}
+	if happens := b.noting; happens != nil {
+		b.noting = nil
+		happens()
 	}
 	b.store.leave(n)
 	return nil
@@ -453,6 +458,23 @@ func TestReconciler(t *testing.T) {
 		settle()
 		if n, id := e.running(); n != 1 || id != "c2" {
 			t.Errorf("%d run, the last is %s", n, id)
+		}
+	})
+	run("a task that is undeployed while it is noted ends", func(t *testing.T, path string, e *engine, s *tree) {
+		b := start(t, path, e, s)
+		defer b.end()
+		b.look()
+		b.noting = func() {
+			s.undeploy("a")
+			b.observe(s.read(b.names()))
+			s.deploy("b", job.Start)
+			b.observe(s.read(b.names()))
+		}
+		s.deploy("a", job.Start)
+		b.look()
+		list, _ := e.Running(t.Context())
+		if len(list) != 1 || list[0].Labels["helios.job"] != testID("b").String() || b.doubt() != nil {
+			t.Errorf("running: %+v, in doubt: %+v", list, b.doubt())
 		}
 	})
 	run("a full disk is told of once, and what was waited for once it is not full", func(t *testing.T, path string, e *engine, s *tree) {
