@@ -88,6 +88,8 @@ type process struct {
 	args []string
 	path string // of its standard output; that of its log is path.log
 	cmd  *exec.Cmd
+	// program is run in place of the binary; "": the binary.
+	program string
 }
 
 // start runs a daemon until the test ends.
@@ -113,6 +115,9 @@ func start(t testing.TB, env []string, args ...string) *process {
 func (p *process) restart() {
 	p.t.Helper()
 	c := command(p.t, p.env, p.args...)
+	if p.program != "" {
+		c.Path, c.Args[0] = p.program, p.program
+	}
 	out, err := os.Create(p.path)
 	if err != nil {
 		p.t.Fatal(err)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,11 +27,13 @@ func TestFaultsOfAgents(t *testing.T) {
 		{"an agent may be killed at any effect of a restart, and a dead container is replaced once", 20 * time.Second, false, agentKilledInRestart},
 		{"an agent may be killed at any effect of an undeployment, after which nothing is started", 20 * time.Second, false, agentKilledInUndeploy},
 		{"an agent may be killed during pull, create, start, health check and stop", 30 * time.Second, true, agentKilledAmid},
+		{"an agent may be killed in the grace period of a container, which ends in order once the agent is back", 30 * time.Second, true, agentKilledInGrace},
 		{"an agent may hang for longer than its session", 20 * time.Second, false, agentHangs},
 		{"an agent may be started without ZooKeeper, and containers that died meanwhile are replaced", 20 * time.Second, false, agentWithoutZooKeeper},
 		{"an agent may be started without Docker", 20 * time.Second, false, agentWithoutDocker},
 		{"an agent may be started without ZooKeeper and Docker", 20 * time.Second, false, agentWithoutBoth},
 		{"a second agent of the same name starts, stops and says nothing", 20 * time.Second, true, agentTwice},
+		{"a state directory may be copied, and an agent started on it, of the same name or another one", 20 * time.Second, true, stateCopied},
 		{"a host may be renamed, and named back", 15 * time.Second, false, hostRenamed},
 	})
 }
@@ -215,6 +220,53 @@ func agentKilledAmid(tr *trial) {
 	c.recovers()
 }
 
+// agentKilledInGrace has the agent killed after it has withdrawn the services of an undeployed task, while the container
+// serves on.
+func agentKilledInGrace(tr *trial) {
+	c := tr.start(setup{})
+	a := c.agents[0]
+	a.announces()
+	docker := a.docker
+	id := c.create(job.Job{
+		Image: &c.image, GracePeriod: new(int32(10)), Registration: foo("p"),
+		Ports: map[string]job.PortMapping{"p": {InternalPort: 8080, Protocol: "tcp"}},
+	})
+	c.deploy(id, docker.Host)
+	container := *c.awaitState(id, docker.Host, job.Running).ContainerID
+	a.said("announced: 1 of")
+	c.undeploy(id, docker.Host)
+	a.said("withdrawn: 1 of")
+	a.kill()
+	tr.Logf("killed in the grace period of %s", container)
+	if err := runsOnly(docker, id, container); err != nil {
+		tr.Error(err)
+	}
+	tr.ends()
+	a.restart()
+	tr.reaches(func() error {
+		if list := running(docker, id); len(list) > 0 {
+			return fmt.Errorf("it runs: %+v", list)
+		}
+		if s, err := c.task(id, docker.Host); err != nil || s != nil {
+			return fmt.Errorf("%s, %w", describe(s), err)
+		}
+		return c.wished()
+	})
+	if n := tr.starts(docker, id); n != 1 {
+		tr.doubled++
+		tr.Errorf("%d containers were started", n)
+	}
+	for _, e := range tr.watches[docker].Events() {
+		if e.Labels["helios.job"] == id.String() && e.Action == "die" {
+			tr.Logf("after: %s ended with %s at %s", e.Container, e.Labels["exitCode"], e.At.Format(time.StampMilli))
+			if e.Container != container || e.Labels["exitCode"] == "137" {
+				tr.Errorf("%s ended with %s, want %s to end in order", e.Container, e.Labels["exitCode"], container)
+			}
+		}
+	}
+	c.recovers()
+}
+
 func agentHangs(tr *trial) {
 	c := tr.start(setup{agents: 2, tasks: 2})
 	for _, a := range c.agents {
@@ -305,6 +357,38 @@ func agentTwice(tr *trial) {
 		tr.Errorf("the second agent did something: %s", text)
 	}
 	other.stop()
+	c.recovers()
+}
+
+// stateCopied has two more agents on copies of the first one's state directory, on the same Docker, where it alone acts
+// until it has ended.
+func stateCopied(tr *trial) {
+	c := tr.start(setup{tasks: 2})
+	a, id := c.agents[0], c.ids[0]
+	args := slices.Clone(a.args)
+	another := func(name string) *process {
+		dir := filepath.Join(tr.TempDir(), "copy")
+		if err := os.CopyFS(dir, os.DirFS(a.dir)); err != nil {
+			tr.Fatal(err)
+		}
+		p := start(tr, nil, append(slices.Clone(args), "--state-dir", dir, "--name", name)...)
+		p.said("is a copy of that of the agent of " + regexp.QuoteMeta(a.docker.Host))
+		return p
+	}
+	twin, other := another(a.docker.Host), another("other-"+a.docker.Host)
+	tr.hurt(a.docker, id)
+	a.docker.Kill(running(a.docker, id)[0].ID)
+	tr.ends()
+	tr.reaches(func() error { return errors.Join(c.wished(), runsOnly(a.docker, id, "")) })
+	storetest.Eventually(tr, inTime, c.deployUnwatched())
+	tr.goesOn(5 * time.Second)
+	for _, p := range []*process{twin, other} {
+		if text := p.log(); strings.Contains(text, "task changed") || strings.Contains(text, "killed a container") {
+			tr.Errorf("an agent on a copy did something: %s", text)
+		}
+	}
+	other.stop()
+	a.stop() // the copy takes its place, and its containers
 	c.recovers()
 }
 

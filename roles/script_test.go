@@ -18,9 +18,12 @@ import (
 // update rewrites what the scripts expect by what they get.
 var update = flag.Bool("update", false, "rewrite the expectations of testdata/script")
 
-// TestMain lets the test binary be helios where a script calls it by that name.
+// TestMain lets the test binary be helios where a script calls it by that name, and an agent that announces.
 func TestMain(m *testing.M) {
-	testscript.Main(checked{m}, map[string]func(){"helios": func() { os.Exit(roles.Main(os.Args)) }})
+	testscript.Main(checked{m}, map[string]func(){
+		"helios":   func() { os.Exit(roles.Main(os.Args)) },
+		announcing: func() { os.Exit(announcingAgent(os.Args[2:])) },
+	})
 }
 
 // checked runs the tests, wants that no goroutine is left of them, and takes away what they built.

@@ -82,6 +82,7 @@ type Agent struct {
 	attempts   *attempts
 	server     *server.Server
 	reap       chan struct{} // rings when strays may be looked for
+	alone      chan struct{} // closed when the host is registered
 	inherited  bool          // the state directory is that of an agent of the original
 	log        zerolog.Logger
 }
@@ -114,7 +115,7 @@ func New(opts Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		opts: opts, dir: dir, engine: engine, reap: make(chan struct{}, 1), attempts: newAttempts(time.Now()), log: log,
+		opts: opts, dir: dir, engine: engine, reap: make(chan struct{}, 1), alone: make(chan struct{}), attempts: newAttempts(time.Now()), log: log,
 	}
 	_, err = os.Stat("/.dockerenv") // an agent in a container finds published ports elsewhere
 	a.prober = &health.Prober{Host: engine.Endpoint().Address, Inside: err == nil && engine.Endpoint().Socket, Exec: engine.Exec}
@@ -131,7 +132,11 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	if a.id, err = a.dir.agentID(a.opts.ID); err != nil {
 		return err
 	}
-	if a.memory, err = openMemory(a.dir); err != nil {
+	here, err := a.dir.place()
+	if err != nil {
+		return err
+	}
+	if a.memory, err = openMemory(a.dir, here); err != nil {
 		return err
 	}
 	if a.memory.newer != nil {
@@ -185,6 +190,7 @@ func (a *Agent) open(ports *supervisor.Ports) error {
 	a.registrar = &registrar{
 		store: a.store, host: a.opts.Name, id: a.id, ttl: *a.opts.TTL, log: a.log,
 		memory: a.memory, duties: a.duties(), readmitted: a.reconciler.readmit,
+		registered: func() { close(a.alone) },
 	}
 	a.server, err = server.NewAgent(server.AgentOptions{
 		Addr: a.opts.Addr, AdminAddr: a.opts.AdminAddr,
@@ -258,7 +264,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	starts.Msg("agent starts")
 	var parts sync.WaitGroup
 	for _, run := range []func(context.Context) error{
-		a.serve, a.engine.Run, a.reconciler.run, a.registrar.run, a.reapStrays, a.judgeDocker,
+		a.serve, a.engine.Run, a.reconcile, a.registrar.run, a.reapStrays, a.judgeDocker,
 	} {
 		parts.Go(func() { _ = run(ctx) }) // each ends with ctx and logs its own troubles
 	}
@@ -274,6 +280,19 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info().Msg("agent ends, its containers go on running")
 	return nil
+}
+
+// reconcile runs the tasks: at once, whether ZooKeeper is there or not, but for a state directory that was copied. Its
+// tasks may be run by the other agent, until the registration shows that it is not there.
+func (a *Agent) reconcile(ctx context.Context) error {
+	if a.memory.copied() != "" {
+		select {
+		case <-a.alone:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return a.reconciler.run(ctx)
 }
 
 // serve answers HTTP requests. The tasks do not depend on it.

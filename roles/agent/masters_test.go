@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ type mixture struct {
 	*testing.T
 	random *rand.Rand
 	data   string // of the server
-	server *zkserver.Server
+	server atomic.Pointer[zkserver.Server]
 	halt   func() // stops the server
 	ours   *store.Store
 	own    *store.Store // the agent's
@@ -73,7 +74,7 @@ func (m *mixture) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { _ = server.Run(ctx) })
-	m.server = server
+	m.server.Store(server)
 	m.halt = func() {
 		cancel()
 		done.Wait()
@@ -81,7 +82,7 @@ func (m *mixture) serve() {
 }
 
 func (m *mixture) dial(_ context.Context, network, address string) (net.Conn, error) {
-	return m.server.Dial(network, address, time.Second)
+	return m.server.Load().Dial(network, address, time.Second)
 }
 
 func (m *mixture) open() *store.Store {
@@ -92,7 +93,7 @@ func (m *mixture) open() *store.Store {
 
 // original does something as a master of the original.
 func (m *mixture) original(do func(o *storetest.Original) error) error {
-	o := storetest.OpenOriginal(m, m.server.Dial)
+	o := storetest.OpenOriginal(m, m.server.Load().Dial)
 	defer o.Close()
 	return do(o)
 }
@@ -407,7 +408,7 @@ func (m *mixture) fail(what string) {
 
 // raw does something by hand.
 func (m *mixture) raw(do func(*zk.Conn) error) error {
-	conn, _, err := zk.Connect([]string{"127.0.0.1:1"}, 10*time.Second, zk.WithLogInfo(false), zk.WithDialer(m.server.Dial))
+	conn, _, err := zk.Connect([]string{"127.0.0.1:1"}, 10*time.Second, zk.WithLogInfo(false), zk.WithDialer(m.server.Load().Dial))
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ type remembered struct {
 	Hosts  *store.Mark // the list of hosts while this one stood in it; nil: never registered
 	Host   *store.Mark // the host's own node then
 	Former []string    // ids of the agents whose host name was taken over, the newest last
+	Name   string      // of the host
+	Place  *place      // of the state directory; nil: not remembered
 }
 
 // memory keeps what is remembered in its file. A file of a newer version stays as it is, for that version: then nothing
@@ -30,6 +32,7 @@ type remembered struct {
 type memory struct {
 	dir   *stateDir
 	newer error // the file is of a newer version
+	here  place // of the state directory
 
 	mu sync.Mutex // guards remembered, and the file
 	remembered
@@ -49,12 +52,14 @@ func (m *remembered) JSON() document.Value {
 		document.Member{Name: "hosts", Value: document.Optional(&m.Hosts, markJSON)},
 		document.Member{Name: "host", Value: document.Optional(&m.Host, markJSON)},
 		document.Member{Name: "former", Value: document.Texts(&m.Former)},
+		document.Member{Name: "name", Value: document.Text(&m.Name)},
+		document.Member{Name: "place", Value: document.Optional(&m.Place, (*place).JSON)},
 	)
 }
 
-// openMemory reads what is remembered.
-func openMemory(dir *stateDir) (*memory, error) {
-	m := &memory{dir: dir}
+// openMemory reads what is remembered in a directory, which is here.
+func openMemory(dir *stateDir, here place) (*memory, error) {
+	m := &memory{dir: dir, here: here}
 	return m, dir.read(memoryFile, func(data []byte) error {
 		var r remembered
 		err := document.ReadVersioned(data, memoryVersion, r.JSON())
@@ -67,6 +72,28 @@ func openMemory(dir *stateDir) (*memory, error) {
 		}
 		return err
 	})
+}
+
+// settle remembers a registration, and where that is.
+func (m *memory) settle(name string, reg store.Registration) error {
+	m.mu.Lock()
+	r := m.remembered
+	m.mu.Unlock()
+	if m.newer != nil || r.Hosts != nil && *r.Hosts == reg.Hosts && r.Host != nil && *r.Host == *reg.Host &&
+		r.Name == name && r.Place != nil && *r.Place == m.here {
+		return nil
+	}
+	return m.change(func(r *remembered) { r.Hosts, r.Host, r.Name, r.Place = &reg.Hosts, reg.Host, name, &m.here })
+}
+
+// copied returns the name that the host had where the state directory was copied from; "" for one that is no copy.
+func (m *memory) copied() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.Place == nil || !m.here.copied(*m.Place) {
+		return ""
+	}
+	return m.Name
 }
 
 // takeOver remembers an agent whose containers are this one's from now on: the tasks it ran may run on in them (Q51).

@@ -154,8 +154,11 @@ func (r *reconciler) names() []string {
 }
 
 // owns tells whether a running container belongs to a task of this agent: to one that is supervised, or to one that shall
-// run and has no supervisor yet.
+// run and has no supervisor yet. What is labelled with another host's name is that one's, should it have the same id.
 func (r *reconciler) owns(c supervisor.Container) bool {
+	if name, labelled := c.Labels[supervisor.LabelHost]; labelled && name != r.host {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.running {

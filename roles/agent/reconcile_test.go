@@ -460,6 +460,18 @@ func TestReconciler(t *testing.T) {
 			t.Errorf("%d run, the last is %s", n, id)
 		}
 	})
+	run("containers of an agent with the same id and another name are no strays", func(t *testing.T, path string, e *engine, s *tree) {
+		e.containers = []supervisor.Container{
+			{ID: "other", Name: "helios-A-x_1_0123456_1", Running: true, Labels: map[string]string{"helios.agent": "A", "helios.host": "g", "helios.job": "x"}},
+			{ID: "stray", Name: "helios-A-x_1_0123456_2", Running: true},
+		}
+		b := start(t, path, e, s)
+		defer b.end()
+		b.look()
+		if n, id := e.running(); n != 1 || id != "other" {
+			t.Errorf("%d run, the last is %q", n, id)
+		}
+	})
 	run("a task that is undeployed while it is noted ends", func(t *testing.T, path string, e *engine, s *tree) {
 		b := start(t, path, e, s)
 		defer b.end()

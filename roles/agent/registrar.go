@@ -27,6 +27,9 @@ type registrar struct {
 	duties []func(context.Context) error
 	// readmitted is called before them when somebody registered the host anew.
 	readmitted func()
+	// registered is called before them the first time.
+	registered func()
+	begin      sync.Once
 
 	mu      sync.Mutex // guards refusal
 	refusal string     // why the store does not take the host, in words; "" if it does, or was not asked yet
@@ -54,7 +57,11 @@ func (r *registrar) run(ctx context.Context) error {
 	for {
 		hush(connections)
 		wish := r.wish()
-		reg, err := r.store.RegisterAgent(ctx, wish)
+		var reg store.Registration
+		err := r.alone(ctx)
+		if err == nil {
+			reg, err = r.store.RegisterAgent(ctx, wish)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -68,6 +75,7 @@ func (r *registrar) run(ctx context.Context) error {
 				r.readmitted()
 			}
 			r.remember(reg)
+			r.begin.Do(r.registered)
 			err = r.hold(ctx)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -90,6 +98,30 @@ func (r *registrar) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// errCopy says that the state directory is a copy of one that is in use.
+var errCopy = errors.New("the agent of the state directory that this one was copied from is up")
+
+// alone returns errCopy while the agent is up whose state directory this one was copied from: the two would do the same
+// twice.
+func (r *registrar) alone(ctx context.Context) error {
+	name := r.memory.copied()
+	if name == "" {
+		return nil
+	}
+	_, err := r.store.Registration(ctx, name, r.id)
+	if errors.Is(err, host.ErrNotFound) || errors.Is(err, host.ErrConflict) {
+		return nil // it is another one's by now
+	}
+	up := false
+	if err == nil {
+		up, err = r.store.HostUp(ctx, name)
+	}
+	if up {
+		return errCopy
+	}
+	return err
 }
 
 // wait ends after the pause, when there is a new connection, or when the host's id comes, goes or becomes another: what a
@@ -138,11 +170,7 @@ func (r *registrar) keepRemembering(ctx context.Context) error {
 
 // remember makes a registration durable.
 func (r *registrar) remember(reg store.Registration) {
-	known := r.wish().Known
-	if r.memory.newer != nil || known != nil && known.Hosts == reg.Hosts && known.Host != nil && *known.Host == *reg.Host {
-		return
-	}
-	if err := r.memory.change(func(m *remembered) { m.Hosts, m.Host = &reg.Hosts, reg.Host }); err != nil {
+	if err := r.memory.settle(r.host, reg); err != nil {
 		r.log.Error().Err(err).Msg("registration cannot be remembered")
 	}
 }
@@ -162,7 +190,7 @@ func (r *registrar) wish() store.Registering {
 
 // isRefusal reports whether the store was there and did not take the host, for a reason that does not go by itself.
 func isRefusal(err error) bool {
-	return slices.ContainsFunc([]error{store.ErrDeregistered, store.ErrForgotten, host.ErrConflict, store.ErrDenied, store.ErrNoCluster},
+	return slices.ContainsFunc([]error{store.ErrDeregistered, store.ErrForgotten, host.ErrConflict, store.ErrDenied, store.ErrNoCluster, errCopy},
 		func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
@@ -174,6 +202,8 @@ func (r *registrar) reason(err error) string {
 	switch {
 	case errors.Is(err, store.ErrDeregistered):
 		return fmt.Sprintf("the host was deregistered: its containers go on running; helios register %s %s takes it back", r.host, r.id)
+	case errors.Is(err, errCopy):
+		return fmt.Sprintf("the state directory is a copy of that of the agent of %s, which is up: nothing is done until that has ended", r.memory.copied())
 	case errors.Is(err, store.ErrForgotten):
 		return fmt.Sprintf("the host has no registration, and whether it had one only a newer version of Helios can read in %s: "+
 			"its containers go on running; helios register %s %s takes it back", memoryFile, r.host, r.id)

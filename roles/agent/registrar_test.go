@@ -48,7 +48,8 @@ func startRegisteredWith(t *testing.T, path string) *registered {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	memory, err := openMemory(open(t, path))
+	dir := open(t, path)
+	memory, err := openMemory(dir, place{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func startRegisteredWith(t *testing.T, path string) *registered {
 	r := &registered{
 		registrar: &registrar{
 			store: own, memory: memory, host: "h", id: "1234", ttl: time.Hour, log: zerolog.Nop(),
-			duties: []func(context.Context) error{p.publishFacts}, readmitted: func() {},
+			duties: []func(context.Context) error{p.publishFacts}, readmitted: func() {}, registered: func() {},
 		},
 		t: t, link: link, store: reach(address), conn: conn,
 	}

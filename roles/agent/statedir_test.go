@@ -171,7 +171,7 @@ func TestDamagedStateFilesAreSetAside(t *testing.T) {
 				if err := os.WriteFile(path, []byte(garbage), 0o644); err != nil {
 					t.Fatal(err)
 				}
-				memory, err1 := openMemory(dir)
+				memory, err1 := openMemory(dir, place{})
 				executions, err2 := openExecutions(dir)
 				wishes, _, err3 := openWishes(dir, "h", executions, false)
 				statuses, err4 := openStatuses(dir, zerolog.Nop())
@@ -198,7 +198,7 @@ func TestDamagedStateFilesAreSetAside(t *testing.T) {
 
 func TestMemorySurvives(t *testing.T) {
 	dir := open(t, t.TempDir())
-	memory, err := openMemory(dir)
+	memory, err := openMemory(dir, place{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestMemorySurvives(t *testing.T) {
 	if err := memory.change(func(m *remembered) { *m = want }); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openMemory(dir)
+	again, err := openMemory(dir, place{})
 	if err != nil {
 		t.Fatal(err)
 	}
