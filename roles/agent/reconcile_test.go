@@ -492,22 +492,30 @@ func TestReconciler(t *testing.T) {
 	run("a full disk is told of once, and what was waited for once it is not full", func(t *testing.T, path string, e *engine, s *tree) {
 		b := start(t, path, e, s)
 		defer b.end()
-		var log bytes.Buffer
-		b.log = zerolog.New(&log)
+		file, err := os.Create(path + ".log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { file.Close() }) // after b.end
+		b.log = zerolog.New(file)
+		said := func() string {
+			text, _ := os.ReadFile(file.Name())
+			return string(text)
+		}
 		s.deploy("a", job.Start)
 		if err := os.Rename(path, path+".away"); err != nil {
 			t.Fatal(err)
 		}
 		b.look()
 		settle()
-		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "cannot be kept") {
-			t.Errorf("%d lines while nothing can be written:\n%s", n, &log)
+		if text := said(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "cannot be kept") {
+			t.Errorf("while nothing can be written:\n%s", text)
 		}
 		if err := os.Rename(path+".away", path); err != nil {
 			t.Fatal(err)
 		}
 		settle()
-		if text := log.String(); strings.Count(text, "goal changed") != 1 || strings.Count(text, "can be kept again") != 1 {
+		if text := said(); strings.Count(text, "goal changed") != 1 || strings.Count(text, "can be kept again") != 1 {
 			t.Errorf("in the end:\n%s", text)
 		}
 	})
