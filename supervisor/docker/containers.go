@@ -246,8 +246,13 @@ func (e *Engine) Create(ctx context.Context, spec supervisor.Spec) (string, erro
 	return answer.ID, err
 }
 
-// Start starts a container; one that runs is left alone.
+// Start starts a container, when it is its turn; one that runs is left alone.
 func (e *Engine) Start(ctx context.Context, id string) error {
+	giveBack, err := e.starts.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
 	return e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) error {
 		_, err := cli.ContainerStart(ctx, id, client.ContainerStartOptions{})
 		return err

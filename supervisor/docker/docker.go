@@ -72,6 +72,7 @@ type Engine struct {
 	silence  time.Duration // the constant, but for tests
 	maxReply int64         // the same
 	pulls    pulls
+	starts   turns
 
 	mu        sync.Mutex // guards what follows
 	connected *client.Client
@@ -91,6 +92,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, endpoint: endpoint, log: opts.Logger, silence: silence, maxReply: maxReply,
+		starts:  newTurns(startsAtOnce(), slowStart),
 		waiters: map[string]map[*waiter]bool{},
 	}
 	probe, err := e.dial()

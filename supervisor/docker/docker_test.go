@@ -268,6 +268,54 @@ func TestWhatIsFound(t *testing.T) {
 	}
 }
 
+// TestEmptyListsAreCompared has Docker list none of a task's containers, of which none is recorded: then its whole list
+// is compared with its count, of what may start or end between the two.
+func TestEmptyListsAreCompared(t *testing.T) {
+	t.Parallel()
+	const none, other = "[]", `[{"Id":"other","State":"running"}]`
+	for _, c := range []struct {
+		name   string
+		lists  []string // one answer after the other, the last for ever
+		counts []int
+		fails  bool
+		asked  int // lists
+	}{
+		{"nothing runs", []string{none}, []int{0}, false, 1},
+		{"others run", []string{other}, nil, false, 1},
+		{"one starts between the list and the count", []string{none, other}, []int{1}, false, 2},
+		{"one starts between them, and ends before the next list", []string{none, none}, []int{1, 0}, false, 2},
+		{"that happens twice", []string{none, none, other}, []int{1, 1}, false, 3},
+		{"the lists are wrong", []string{none}, []int{1}, true, 3},
+	} {
+		var mu sync.Mutex
+		lists, counts := 0, 0
+		e := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			w.Header().Set("Api-Version", "1.41")
+			w.Header().Set("Content-Type", "application/json")
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/info"):
+				fmt.Fprintf(w, `{"ContainersRunning":%d}`, c.counts[min(counts, len(c.counts)-1)])
+				counts++
+			case !strings.HasSuffix(r.URL.Path, "/containers/json"):
+			case r.URL.Query().Has("filters"):
+				fmt.Fprint(w, none)
+			default:
+				fmt.Fprint(w, c.lists[min(lists, len(c.lists)-1)])
+				lists++
+			}
+		})
+		found, err := e.Find(t.Context(), supervisor.Ref{Job: job.ID{Name: "a", Version: "1", Hash: "1"}, Host: "h", Agents: []string{"a"}})
+		if c.fails != errors.Is(err, supervisor.ErrUnavailable) || !c.fails && err != nil || found.ID != "" {
+			t.Errorf("%s: %+v, %v", c.name, found, err)
+		}
+		if lists != c.asked {
+			t.Errorf("%s: %d lists were asked for, want %d", c.name, lists, c.asked)
+		}
+	}
+}
+
 func TestPublishedPortsAreSeen(t *testing.T) {
 	t.Parallel()
 	e := serve(t, daemon("1.41", map[string]string{
