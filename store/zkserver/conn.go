@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -33,7 +32,7 @@ type conn struct {
 
 	addr    netip.Addr // the client's; zero where it has none
 	since   time.Time
-	settled atomic.Bool // it has a session
+	settled bool // it has a session, or is getting one; guarded by Server.mu
 
 	// Of the reading goroutine alone, after the session is there.
 	frame   []byte
@@ -77,7 +76,6 @@ func (c *conn) converse() {
 	if !c.hello() {
 		return
 	}
-	c.settled.Store(true)
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
 		return
 	}
@@ -162,7 +160,7 @@ func (c *conn) hello() bool {
 	}
 	limited := min(max(time.Duration(timeout)*time.Millisecond, c.srv.sessionMin), c.srv.sessionMax)
 	if id == 0 {
-		return c.openSession(limited, readOnlyByte)
+		return c.srv.settle(c, false) && c.openSession(limited, readOnlyByte)
 	}
 	live, ok := c.srv.resume(c, id, password, limited)
 	if !ok {
@@ -170,6 +168,9 @@ func (c *conn) hello() bool {
 		return false
 	}
 	c.session, c.live = id, live
+	if !c.srv.settle(c, true) {
+		return false
+	}
 	c.welcome(limited, id, password, readOnlyByte)
 	return true
 }

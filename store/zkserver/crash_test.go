@@ -18,9 +18,10 @@ var crashRounds = flag.Int("zk.rounds", 20, "how often the server is killed unde
 
 // line is a connection that asks one thing at a time.
 type line struct {
-	nc  net.Conn
-	xid int32
-	id  int64
+	nc       net.Conn
+	xid      int32
+	id       int64
+	password []byte
 }
 
 func dialLine(addr string) (*line, error) {
@@ -28,18 +29,28 @@ func dialLine(addr string) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
+	return greet(nc, 0, make([]byte, passwordSize))
+}
+
+// greet asks for a new session, or for one that is there. A refusal is an error.
+func greet(nc net.Conn, id int64, password []byte) (*line, error) {
 	l := &line{nc: nc}
 	if err := nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return nil, err
 	}
-	if _, err := nc.Write(hello(20 * time.Second)); err != nil {
+	if _, err := nc.Write(helloAs(20*time.Second, id, password)); err != nil {
 		return nil, err
 	}
 	b, err := readFrame(nc)
+	if err != nil {
+		return nil, err
+	}
 	d := &decoder{rest: b}
 	d.int64()
-	l.id = d.int64()
-	return l, err
+	if l.id, l.password = d.int64(), d.buffer(); l.id == 0 {
+		return nil, errors.New("refused")
+	}
+	return l, nil
 }
 
 // ask sends a request and returns the zxid and the body of its answer. A refusal is an error.

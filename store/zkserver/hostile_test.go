@@ -1,6 +1,7 @@
 package zkserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,14 +21,14 @@ func lineTo(t *testing.T, r running) *line {
 
 func TestConnectionsWithoutASessionKeepNobodyOut(t *testing.T) {
 	t.Parallel()
-	r := start(t, Options{Addr: "127.0.0.1:0", MaxConnections: 20})
+	r := start(t, Options{Addr: "127.0.0.1:0", MaxConnections: 20, MaxConnectionsPerAddress: 20})
 	var silent []net.Conn
 	for range 200 {
 		nc := must(net.Dial("tcp", r.Addr()))
 		defer nc.Close()
 		silent = append(silent, nc)
 	}
-	for range 20 {
+	for range 18 { // and a tenth is kept
 		l := lineTo(t, r)
 		if _, _, err := l.ask(opExists, appendBool(appendString(nil, "/"), false)); err != nil {
 			t.Fatal(err)
@@ -66,6 +67,99 @@ func closeLine(l *line) error {
 		return nil
 	}
 	return l.nc.Close()
+}
+
+// dialFrom is dialLine from one of this machine's addresses.
+func dialFrom(source, addr string) (*line, error) {
+	nc, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}).Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return greet(nc, 0, make([]byte, passwordSize))
+}
+
+func TestAddressThatTakesAllSessionsItCanGetKeepsNobodyElseOut(t *testing.T) {
+	t.Parallel()
+	const limit = 40
+	r := start(t, Options{Addr: "127.0.0.1:0", MaxConnections: limit})
+	var flood []*line
+	for range 2 * limit {
+		if l, err := dialLine(r.Addr()); err == nil {
+			defer l.nc.Close()
+			flood = append(flood, l)
+		}
+	}
+	if len(flood) != limit*3/4 {
+		t.Errorf("one address has %d sessions of %d", len(flood), limit)
+	}
+	for range 5 * limit { // and it goes on opening connections
+		nc := must(net.Dial("tcp", r.Addr()))
+		defer nc.Close()
+	}
+	// One of its own clients has lost its connection, or the server does not know yet that it has.
+	for _, l := range flood[:4] {
+		eventually(t, func() error {
+			nc := must(net.Dial("tcp", r.Addr()))
+			t.Cleanup(func() { nc.Close() })
+			_, err := greet(nc, l.id, l.password)
+			return err
+		})
+	}
+	for range limit*9/10 - limit*3/4 {
+		other, err := dialFrom("127.0.0.2", r.Addr())
+		if err != nil {
+			t.Fatalf("a client of another address: %v", err)
+		}
+		defer other.nc.Close()
+		if _, _, err := other.ask(opExists, appendBool(appendString(nil, "/"), false)); err != nil {
+			t.Error(err)
+		}
+	}
+	if l, err := dialFrom("127.0.0.3", r.Addr()); err == nil {
+		defer l.nc.Close()
+		t.Error("a new session in the place that is kept for clients that come back")
+	}
+	eventually(t, func() error {
+		nc := must(net.Dial("tcp", r.Addr()))
+		defer nc.Close()
+		_, err := nc.Write([]byte("ruok"))
+		if answer, readErr := io.ReadAll(nc); string(answer) != "imok" {
+			return fmt.Errorf("the answer to ruok is %q: %w", answer, cmp.Or(err, readErr, io.EOF))
+		}
+		return nil
+	})
+}
+
+// Clients that come back may not take all places either.
+func TestSessionsOfOneAddressThatComeBackAreLimited(t *testing.T) {
+	t.Parallel()
+	const limit = 40
+	r := start(t, Options{Addr: "127.0.0.1:0", MaxConnections: limit})
+	var away []*line
+	for range limit + 10 {
+		l := must(dialLine(r.Addr()))
+		away = append(away, l)
+		l.nc.Close()
+		eventually(t, func() error {
+			if n := r.connections(); n > 0 {
+				return fmt.Errorf("%d connections", n)
+			}
+			return nil
+		})
+	}
+	back := 0
+	for _, l := range away {
+		nc := must(net.Dial("tcp", r.Addr()))
+		defer nc.Close()
+		if _, err := greet(nc, l.id, l.password); err == nil {
+			back++
+		}
+	}
+	if back != limit*3/4+limit/10 {
+		t.Errorf("%d of %d are back", back, len(away))
+	}
+	other := must(dialFrom("127.0.0.2", r.Addr()))
+	other.nc.Close()
 }
 
 func TestIdentitiesOfAConnectionAreLimited(t *testing.T) {

@@ -37,9 +37,11 @@ type Options struct {
 	// SessionTimeoutMin and SessionTimeoutMax bound what clients ask for. Defaults: 4 s and 40 s.
 	SessionTimeoutMin, SessionTimeoutMax time.Duration
 	// MaxConnections bounds the connections at one time. Default: 5000, but no more than half of the files that the process
-	// may open. A further connection takes the place of one that has no session yet; if all have, it is closed.
+	// may open. A further connection takes the place of one that has no session yet; if all have, it is closed. A tenth is
+	// kept from new sessions, for clients that come back to theirs and for four-letter words.
 	MaxConnections int
-	// MaxConnectionsPerAddress bounds the connections of one client address; a further one is closed. Default: no bound.
+	// MaxConnectionsPerAddress bounds the connections with a session of one client address; a new session beyond it is
+	// refused. Clients that come back to theirs may be as many more as are kept for them. Default: three quarters of all.
 	MaxConnectionsPerAddress int
 	// NoSync leaves out fsync: a crash of the machine may lose what was acknowledged. For simulations and tests.
 	NoSync bool
@@ -68,9 +70,14 @@ type Server struct {
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*conn]struct{}
-	perAddr map[netip.Addr]int
+	settled int                 // connections with a session
+	perAddr map[netip.Addr]load // that there are connections of
+	refused time.Time           // when it was last said that there are too many
 	closing bool
 }
+
+// load is what one client address takes.
+type load struct{ conns, settled int }
 
 // New checks the options, reads the state from the directory and binds the listener, but serves nobody before Run. Damage
 // in the directory that is not the torn end of a crash is an error that says what and where; nothing is repaired then.
@@ -80,10 +87,13 @@ func New(opts Options) (*Server, error) {
 		log: opts.Logger, superDigest: opts.SuperDigest,
 		sessionMin: orDefault(opts.SessionTimeoutMin, 4*time.Second), sessionMax: orDefault(opts.SessionTimeoutMax, 40*time.Second),
 		containerCheck: time.Minute, maxConns: opts.MaxConnections, maxPerAddr: opts.MaxConnectionsPerAddress, started: time.Now(),
-		incoming: make(chan net.Conn), ended: make(chan struct{}), conns: map[*conn]struct{}{}, perAddr: map[netip.Addr]int{},
+		incoming: make(chan net.Conn), ended: make(chan struct{}), conns: map[*conn]struct{}{}, perAddr: map[netip.Addr]load{},
 	}
 	if s.maxConns == 0 {
 		s.maxConns = defaultConnections()
+	}
+	if s.maxPerAddr == 0 {
+		s.maxPerAddr = s.maxConns * 3 / 4
 	}
 	if s.sessionMin < 0 || s.sessionMin > s.sessionMax {
 		return nil, fmt.Errorf("session time-outs from %s to %s: the least must not be above the greatest", s.sessionMin, s.sessionMax)
@@ -241,18 +251,25 @@ func (s *Server) Dial(_, _ string, timeout time.Duration) (net.Conn, error) {
 	}
 }
 
-// register counts a connection in, unless there are too many or the server is ending. The oldest one without a session
-// has to go where there is no room: who only opens connections keeps nobody out.
+// register counts a connection in, unless there are too many or the server is ending. Where there is no room, one without
+// a session has to go, the oldest of the address that has most of them: who only opens connections keeps nobody out.
 func (s *Server) register(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || c.addr.IsValid() && s.maxPerAddr > 0 && s.perAddr[c.addr] >= s.maxPerAddr {
+	if s.closing {
 		return false
 	}
 	if len(s.conns) >= s.maxConns {
+		var from netip.Addr
+		most := 0
+		for addr, l := range s.perAddr {
+			if n := l.conns - l.settled; n > most {
+				from, most = addr, n
+			}
+		}
 		var oldest *conn
 		for other := range s.conns {
-			if !other.settled.Load() && (oldest == nil || other.since.Before(oldest.since)) {
+			if !other.settled && other.addr == from && (oldest == nil || other.since.Before(oldest.since)) {
 				oldest = other
 			}
 		}
@@ -263,8 +280,45 @@ func (s *Server) register(c *conn) bool {
 		oldest.out.close()
 	}
 	s.conns[c] = struct{}{}
-	s.perAddr[c.addr]++
+	s.count(c.addr, 1, 0)
 	return true
+}
+
+// settle counts a connection among those with a session, unless there are too many. There is more room for one that comes
+// back to its session than for one that wants a new one.
+func (s *Server) settle(c *conn, back bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.conns[c]; !ok {
+		return false
+	}
+	room := s.maxConns / 10
+	most, ofAddress := s.maxConns-room, s.maxPerAddr
+	if back {
+		most, ofAddress = s.maxConns-room/2, s.maxPerAddr+room
+	}
+	has := s.perAddr[c.addr].settled
+	if s.settled >= most || c.addr.IsValid() && has >= ofAddress {
+		if time.Since(s.refused) > time.Minute {
+			s.refused = time.Now()
+			s.log.Warn().Str("client", c.nc.RemoteAddr().String()).Int("sessions", has).Int("of", s.settled).Msg("too many connections with a session; refused")
+		}
+		return false
+	}
+	c.settled = true
+	s.settled++
+	s.count(c.addr, 0, 1)
+	return true
+}
+
+// count changes what an address takes; s.mu is held.
+func (s *Server) count(addr netip.Addr, conns, settled int) {
+	l := s.perAddr[addr]
+	l.conns, l.settled = l.conns+conns, l.settled+settled
+	s.perAddr[addr] = l
+	if l.conns == 0 {
+		delete(s.perAddr, addr)
+	}
 }
 
 func (s *Server) unregister(c *conn) {
@@ -279,9 +333,12 @@ func (s *Server) drop(c *conn) {
 		return
 	}
 	delete(s.conns, c)
-	if s.perAddr[c.addr]--; s.perAddr[c.addr] == 0 {
-		delete(s.perAddr, c.addr)
+	settled := 0
+	if c.settled {
+		settled = 1
 	}
+	s.settled -= settled
+	s.count(c.addr, -1, -settled)
 }
 
 func (s *Server) connections() int {

@@ -159,6 +159,7 @@ func (s *Server) resume(c *conn, id int64, password []byte, timeout time.Duratio
 	proved := open && subtle.ConstantTimeCompare(password, durable.password[:]) == 1
 	live, old := s.sessions.attach(id, proved, timeout, c)
 	if old != nil {
+		s.unregister(old) // at once: this one may need its place
 		old.out.close()
 	}
 	return live, live != nil
