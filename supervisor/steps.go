@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/helios-go/helios/store/job"
@@ -305,11 +306,23 @@ func (s *Supervisor) changes(state job.State, id string) bool {
 		last.Throttled != s.past.Restarts.Verdict(time.Now()).Throttle
 }
 
+// maxReason is how long a reason in a status may be. An engine's words may have any length, and a node of the store may not.
+const maxReason = 4 << 10
+
+// clip shortens a reason that is too long.
+func clip(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "…"
+}
+
 // report hands on the status with a new state.
 func (s *Supervisor) report(state job.State) {
 	before := s.status.State
 	verdict := s.past.Restarts.Verdict(time.Now())
 	s.status.State, s.status.Goal, s.status.Throttled = state, s.goal, verdict.Throttle
+	s.status.ContainerError = clip(s.status.ContainerError)
 	if state == job.Running {
 		s.status.ContainerError = ""
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -559,6 +560,20 @@ func TestAnAnswerWithoutAnIDIsNoAnswer(t *testing.T) {
 		after(time.Minute)
 		if got := k.states(0); got != "FAILED" {
 			t.Errorf("reports %s", got)
+		}
+	})
+}
+
+func TestAReasonIsNoLongerThanAStatusCanHold(t *testing.T) {
+	t.Parallel()
+	in(t, func(t *testing.T, e *fakeEngine, k *task) {
+		e.set(func(b *behaviour) { b.startErr = errors.New("refused: " + strings.Repeat("\u00e4", 1<<20)) })
+		k.begin(job.Start)
+		after(500 * time.Millisecond)
+		reason := k.last().ContainerError
+		if k.last().State != job.Failed || len(reason) > maxReason+len("…") || !utf8.ValidString(reason) ||
+			!strings.HasPrefix(reason, "start container: refused: \u00e4") || !strings.HasSuffix(reason, "\u00e4…") {
+			t.Errorf("%s with a reason of %d bytes: %.60s", k.last().State, len(reason), reason)
 		}
 	})
 }

@@ -72,10 +72,13 @@ func (d *stateDir) agentID(wanted string) (string, error) {
 	switch {
 	case err == nil:
 		id := strings.TrimSpace(string(data))
+		if err := checkID(id, name); err != nil {
+			return "", err
+		}
 		if wanted != "" && id != wanted {
 			d.log.Warn().Str("id", id).Str("wanted", wanted).Msg("the state directory holds another agent id: --id is ignored")
 		}
-		return id, checkID(id, name)
+		return id, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("read agent id: %w", err)
 	}
@@ -91,8 +94,14 @@ func (d *stateDir) agentID(wanted string) (string, error) {
 	return id, d.write(idFile, []byte(id))
 }
 
+// longestID is how long an id may be: it stands in each container's name.
+const longestID = 1000
+
 func checkID(id, source string) error {
-	if !legalID.MatchString(id) {
+	switch {
+	case len(id) > longestID:
+		return fmt.Errorf("agent id of %s: it has %d characters, and at most %d are possible", source, len(id), longestID)
+	case !legalID.MatchString(id):
 		return fmt.Errorf("agent id %q of %s: only letters, digits and _.- may stand in it, for it becomes part of container names", id, source)
 	}
 	return nil

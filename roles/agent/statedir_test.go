@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -94,6 +95,16 @@ func TestAgentID(t *testing.T) {
 		os.WriteFile(filepath.Join(dir.path, idFile), []byte("abc\n"), 0o644)
 		if id, err := dir.agentID(""); err != nil || id != "abc" {
 			t.Errorf("%q, %v", id, err)
+		}
+	})
+	t.Run("a file of something else is refused in a sentence that is not as long", func(t *testing.T) {
+		dir := open(t, t.TempDir())
+		for _, text := range []string{strings.Repeat("x", 3<<20), strings.Repeat("\x00\xff/", 1<<20)} {
+			os.WriteFile(filepath.Join(dir.path, idFile), []byte(text), 0o644)
+			want := fmt.Sprintf("agent id of %s: it has 3145728 characters, and at most 1000 are possible", filepath.Join(dir.path, idFile))
+			if _, err := dir.agentID("other"); err == nil || err.Error() != want {
+				t.Errorf("error %.200v, want %s", err, want)
+			}
 		}
 	})
 	t.Run("one that no container name can hold is refused", func(t *testing.T) {

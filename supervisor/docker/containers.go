@@ -241,6 +241,9 @@ func (e *Engine) Create(ctx context.Context, spec supervisor.Spec) (string, erro
 		return "", fmt.Errorf("%w: %w", supervisor.ErrImageMissing, err)
 	}
 	for _, warning := range answer.Warnings {
+		if !e.news.is("warning "+warning, warning) {
+			continue
+		}
 		e.log.Warn().Str("container", answer.ID).Str("warning", warning).Msg("docker warns of a container")
 	}
 	return answer.ID, err

@@ -73,6 +73,7 @@ type Engine struct {
 	maxReply int64         // the same
 	pulls    pulls
 	starts   turns
+	news     news
 
 	mu        sync.Mutex // guards what follows
 	connected *client.Client

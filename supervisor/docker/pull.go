@@ -18,12 +18,18 @@ import (
 // a registry that is away does not keep a container from being restarted.
 func (e *Engine) Pull(ctx context.Context, image string) error {
 	pullErr := e.pulls.share(ctx, image, e.pull)
-	if pullErr == nil || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return pullErr
+	case pullErr == nil:
+		e.news.is("pull of "+image, "")
+		return nil
 	}
 	switch err := e.look(ctx, image); {
 	case err == nil:
-		e.log.Warn().Str("image", image).Err(pullErr).Msg("image was not pulled, the local one is used")
+		if e.news.is("pull of "+image, pullErr.Error()) {
+			e.log.Warn().Str("image", image).Err(pullErr).Msg("image was not pulled, the local one is used")
+		}
 		return nil
 	case errors.Is(err, supervisor.ErrUnavailable):
 		return err
@@ -68,7 +74,11 @@ func (e *Engine) transfer(ctx context.Context, image string) error {
 	watchdog := time.AfterFunc(e.silence, func() { cancel(fmt.Errorf("no word from docker for %s", e.silence)) })
 	defer watchdog.Stop()
 	auth, err := credentials(ctx, e.opts.ClientConfig, image)
+	problem := ""
 	if err != nil {
+		problem = err.Error()
+	}
+	if e.news.is("credentials for "+image, problem) {
 		e.log.Warn().Err(err).Str("image", image).Msg("image is pulled anonymously")
 	}
 	message := newReply(e.maxReply)
