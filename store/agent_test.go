@@ -191,6 +191,15 @@ func TestDeregisteredAgentIsToldSo(t *testing.T) {
 		t.Error("the new node of the host passes for the old one")
 	}
 
+	// An agent that cannot read what it remembers follows a registration that is there, and makes none.
+	_, err = s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", Forgot: true})
+	must(t, err)
+	must(t, s.DeregisterHost(t.Context(), "h1"))
+	if _, err = s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234", Forgot: true}); !errors.Is(err, ErrForgotten) {
+		t.Errorf("got %v", err)
+	}
+	must(t, s.RegisterHost(t.Context(), "h1", "1234"))
+
 	// Or accepts it on the host.
 	must(t, s.DeregisterHost(t.Context(), "h1"))
 	_, err = s.RegisterAgent(t.Context(), Registering{Host: "h1", ID: "1234"})
