@@ -15,9 +15,8 @@ import (
 	"github.com/helios-go/helios/supervisor/dockertest"
 )
 
-// The digests that each role has to know of the other, and one that is nobody's, though it looks like one.
+// The digest that masters have to know, and one that is nobody's, though it looks like one.
 var (
-	masterDigest  = store.NewIdentity("helios-master", masterPassword).Digest
 	agentDigest   = store.NewIdentity("helios-agent", agentPassword).Digest
 	foreignDigest = store.NewIdentity("helios-agent", "another").Digest
 )
