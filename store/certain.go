@@ -15,9 +15,10 @@ import (
 // write is safe from that: the leader checks it. A refusal, and a list that lacks something, are not: whoever did a thing
 // through one master must find it done at the next. So these are only given by a server that has caught up.
 
-// refusals are the outcomes that rest on a reading alone.
+// refusals are the outcomes that rest on a reading alone, or on one that was behind each time: then the leader refuses what
+// was planned by it as if others had come in between.
 var refusals = []error{
-	job.ErrNotFound, job.ErrNotDeployed, job.ErrAlreadyDeployed, job.ErrPortConflict, job.ErrInUse, host.ErrNotFound,
+	job.ErrNotFound, job.ErrNotDeployed, job.ErrAlreadyDeployed, job.ErrPortConflict, job.ErrInUse, host.ErrNotFound, errRaces,
 }
 
 // certain carries out an operation, and one that is refused once more after the server has caught up.
