@@ -33,7 +33,7 @@ var layers = map[string][]string{
 	"store/group":           {"store/document", "store/job", "store/host"},
 	"store":                 domain,
 	"store/zkserver":        {},
-	"store/storetest":       {"store/zkserver"},
+	"store/storetest":       {"store/document", "store/job", "store/zkserver"},
 	"supervisor":            {"store/job"},
 	"supervisor/evidence":   {"store/job"},
 	"supervisor/health":     {"store/job"},

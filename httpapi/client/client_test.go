@@ -206,7 +206,7 @@ func TestEveryMasterIsTriedOnceWithoutWaiting(t *testing.T) {
 	down := newMaster(t, says(502, "bad gateway"))
 	c := newClient(t, Options{
 		Masters:      []string{refusing(t), down.URL, silent(t), live.URL},
-		Timeout:      time.Second,
+		Timeout:      5 * time.Second, // what a master on a busy machine may take
 		RetryTimeout: time.Hour,
 		RetryDelay:   time.Hour,
 	})
