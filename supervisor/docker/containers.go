@@ -2,7 +2,6 @@ package docker
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -20,6 +18,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/helios-go/helios/supervisor"
 )
@@ -27,14 +26,6 @@ import (
 // fresh is how long a container that was made and not started may still be about to be: a request of an agent that is
 // gone, and of its memory, may be under way in a slow daemon.
 const fresh = 2 * time.Minute
-
-// rank orders containers: those that run go before those that are about to.
-func rank(c supervisor.Container) int {
-	if c.Running {
-		return 0
-	}
-	return 1
-}
 
 // Find answers by the recorded id if that container runs; otherwise by what else runs for the task; and if none is
 // recorded, by one that was made just now, since each is recorded before it is started.
@@ -47,49 +38,61 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 		}
 		recorded = c
 	}
-	labels := make(client.Filters)
+	listed, err := e.candidates(ctx, ref)
+	if err != nil {
+		return supervisor.Container{}, err
+	}
+	fits := func(c supervisor.Container) bool { return c.Running || c.Unstarted && recorded.ID == "" }
+	for _, c := range listed {
+		if c.ID == recorded.ID || !ref.Matches(c) || !fits(c) {
+			continue
+		}
+		// The list may be older than the container's end: ask again.
+		if now, err := e.inspect(ctx, c.ID); err != nil || fits(now) {
+			return now, err
+		}
+	}
+	if recorded.ID == "" && len(listed) == 0 {
+		return supervisor.Container{}, e.vouch(ctx)
+	}
+	return recorded, nil
+}
+
+// candidates lists what runs, or was made and not started, with the task's labels or, whatever its labels, its name. What
+// runs comes first.
+func (e *Engine) candidates(ctx context.Context, ref supervisor.Ref) ([]supervisor.Container, error) {
+	labels, names := make(client.Filters), make(client.Filters)
 	for key, value := range ref.Labels() {
 		if key != supervisor.LabelAgent { // one of several
 			labels.Add("label", key+"="+value)
 		}
 	}
-	names := make(client.Filters)
 	for _, prefix := range ref.NamePrefixes() {
 		names.Add("name", "^/?"+regexp.QuoteMeta(prefix)+"[0-9a-f]+$")
 	}
-	for _, filters := range []client.Filters{labels, names} {
+	lists := make([][]supervisor.Container, 2)
+	both, ctx := errgroup.WithContext(ctx)
+	for i, filters := range []client.Filters{labels, names} {
 		for _, state := range []container.ContainerState{container.StateCreated, container.StateRunning, container.StatePaused} {
 			filters.Add("status", string(state))
 		}
+		both.Go(func() (err error) {
+			lists[i], err = e.list(ctx, filters)
+			return err
+		})
 	}
-	var byLabel, byName []supervisor.Container
-	var labelErr, nameErr error
-	var both sync.WaitGroup
-	both.Go(func() { byLabel, labelErr = e.list(ctx, labels) })
-	byName, nameErr = e.list(ctx, names)
-	both.Wait()
-	for _, err := range []error{labelErr, nameErr} {
-		if err != nil {
-			return supervisor.Container{}, err
+	if err := both.Wait(); err != nil {
+		return nil, err
+	}
+	running, others := []supervisor.Container{}, []supervisor.Container{}
+	for _, c := range slices.Concat(lists...) {
+		if c.Running {
+			running = append(running, c)
+		} else {
+			others = append(others, c)
 		}
 	}
-	found := append(byLabel, byName...)
-	// One that runs goes before one that is about to.
-	slices.SortStableFunc(found, func(a, b supervisor.Container) int { return cmp.Compare(rank(a), rank(b)) })
-	for _, c := range found {
-		if c.ID == recorded.ID || !ref.Matches(c) || !c.Running && !(c.Unstarted && recorded.ID == "") {
-			continue
-		}
-		// The list may be older than the container's end: ask again.
-		now, err := e.inspect(ctx, c.ID)
-		if err != nil || now.Running || now.Unstarted && recorded.ID == "" {
-			return now, err
-		}
-	}
-	if recorded.ID == "" && len(byLabel)+len(byName) == 0 {
-		return supervisor.Container{}, e.vouch(ctx)
-	}
-	return recorded, nil
+	return append(running, others...), nil
 }
 
 // vouch fails if the daemon lists no running container and yet counts some: then its lists say nothing. Without a recorded
