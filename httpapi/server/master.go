@@ -26,6 +26,8 @@ type Options struct {
 	// StoreTimeout bounds what a request waits for the store in all; 30 s by default. That a store which is away fails at
 	// once is the store's own option.
 	StoreTimeout time.Duration
+	// StoreRefusal tells why the store refuses changes, where it is one of this process; nil: it does not.
+	StoreRefusal func() error
 	// Logger gets failed requests; nothing by default.
 	Logger zerolog.Logger
 }
@@ -57,6 +59,11 @@ func New(opts Options) (*Server, error) {
 		checks := map[string]error{"zookeeper": ZooKeeper(m.store)}
 		if err := Views(m.store.Views()); err != nil { // readers of the original's document find what they know
 			checks["views"] = err
+		}
+		if opts.StoreRefusal != nil {
+			if err := opts.StoreRefusal(); err != nil {
+				checks["store"] = Unwell(fmt.Sprintf("the store refuses changes: %v", err))
+			}
 		}
 		return checks
 	})

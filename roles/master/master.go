@@ -34,6 +34,8 @@ type Options struct {
 	CORSOrigins []string
 	// Version is what the master reports as its own.
 	Version string
+	// StoreRefusal tells why the store refuses changes, where it is one of this process; nil: it does not.
+	StoreRefusal func() error
 	// Logger gets what changes.
 	Logger zerolog.Logger
 }
@@ -63,7 +65,7 @@ func New(opts Options) (*Master, error) {
 	}
 	srv, err := server.New(server.Options{
 		Store: st, Version: opts.Version, Addr: opts.Addr, AdminAddr: opts.AdminAddr,
-		Capabilities: opts.Capabilities, CORSOrigins: opts.CORSOrigins, Logger: log,
+		Capabilities: opts.Capabilities, CORSOrigins: opts.CORSOrigins, StoreRefusal: opts.StoreRefusal, Logger: log,
 	})
 	if err != nil {
 		st.Close()

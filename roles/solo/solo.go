@@ -103,7 +103,7 @@ func (s *Solo) open(opts Options) error {
 	st := store.Options{Servers: s.server.Addr()}
 	s.master, err = master.New(master.Options{
 		Name: opts.Name, Store: st, Addr: opts.Addr, AdminAddr: opts.AdminAddr,
-		Capabilities: opts.Capabilities, Version: opts.Version, Logger: opts.Logger,
+		Capabilities: opts.Capabilities, StoreRefusal: s.server.Refusal, Version: opts.Version, Logger: opts.Logger,
 	})
 	if err != nil {
 		s.drain()

@@ -52,8 +52,10 @@ func TestFullDiskRefusesWritesAndKeepsReadsAndWhatWasAcknowledged(t *testing.T) 
 	if data, _, err := c.Get("/before"); err != nil || string(data) != "x" {
 		t.Fatalf("read %q, %v", data, err)
 	}
+	wants(t, r.Refusal(), syscall.ENOSPC)
 	full.Store(false)
 	eventually(t, func() error { _, err := c.Create("/after", nil, 0, everyone); return err })
+	wants(t, r.Refusal(), nil)
 	want := state(r.pipeline.tree)
 	if _, ok := want["node /refused"]; ok {
 		t.Error("a refused write is visible")

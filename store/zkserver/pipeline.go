@@ -46,7 +46,7 @@ type pipeline struct {
 	took    time.Duration // by the log for the last one
 
 	log          zerolog.Logger
-	refusing     bool           // the last write to the log failed
+	refusing     atomic.Value   // refusal: of the last write to the log
 	background   sync.WaitGroup // the snapshot being written
 	snapshotting atomic.Bool
 	snapshotSize atomic.Int64 // bytes of the last one
@@ -133,12 +133,12 @@ func (p *pipeline) commit(batch []*request) {
 		failed = p.journal.append(txns)
 		p.took = time.Since(start)
 		switch {
-		case failed != nil && !p.refusing:
+		case failed != nil && p.refusal() == nil:
 			p.log.Error().Err(failed).Msg("the log cannot be written, changes are refused")
-		case failed == nil && p.refusing:
+		case failed == nil && p.refusal() != nil:
 			p.log.Info().Msg("the log can be written again")
 		}
-		p.refusing = failed != nil
+		p.refusing.Store(refusal{failed})
 	}
 
 	refusal := codeSystem
@@ -152,6 +152,14 @@ func (p *pipeline) commit(batch []*request) {
 			r.out.flush()
 		}
 	}
+}
+
+// refusal is why the disk did not take the last write to the log; nil if it did, or there was none.
+type refusal struct{ err error }
+
+func (p *pipeline) refusal() error {
+	last, _ := p.refusing.Load().(refusal)
+	return last.err
 }
 
 // finish applies what is durable, tells the events and gives each request its answer.

@@ -165,6 +165,9 @@ func (s *Server) resume(c *conn, id int64, password []byte, timeout time.Duratio
 	return live, live != nil
 }
 
+// Refusal is why the disk refused the last change, which nobody was told is done; nil if it took it.
+func (s *Server) Refusal() error { return s.pipeline.refusal() }
+
 // tend ends silent sessions and deletes empty containers until ctx ends.
 func (s *Server) tend(ctx context.Context) {
 	tick := time.NewTicker(s.sessionMin / 4)
@@ -182,7 +185,9 @@ func (s *Server) tend(ctx context.Context) {
 				done: func(r *request) {
 					ok := r.answer == codeOK || r.answer == codeSessionExpired
 					s.sessions.ended(id, ok)
-					s.log.Info().Str("session", fmt.Sprintf("0x%x", id)).Bool("ended", ok).Msg("session timed out")
+					if ok { // that changes are refused is said once for all
+						s.log.Info().Str("session", fmt.Sprintf("0x%x", id)).Msg("session timed out")
+					}
 				},
 			})
 		}
@@ -190,6 +195,9 @@ func (s *Server) tend(ctx context.Context) {
 			continue
 		}
 		swept = time.Now()
+		if s.Refusal() != nil { // an empty change finds out whether that is over, though nobody else may try
+			s.pipeline.submit(&request{kind: opMulti, done: func(*request) {}})
+		}
 		for _, path := range s.pipeline.emptyContainers() {
 			s.pipeline.submit(&request{kind: opDeleteContainer, ops: []op{{kind: opDeleteContainer, path: path}}, done: func(*request) {}})
 		}
