@@ -70,6 +70,7 @@ func containerOptions() []cliui.Option {
 		{Long: "bind", Takes: cliui.One, Repeat: true, Help: "volume to bind into every container"},
 		{Long: "add-host", Takes: cliui.One, Repeat: true, Help: "entry of every container's /etc/hosts, host:ip"},
 		{Long: "labels", Takes: cliui.Many, Help: "labels of this host, key=value"},
+		{Long: "remove-refused", Help: "remove containers that docker refused to start and that have never run"},
 		{Long: "disable-job-history", Help: "do not write the history of tasks"},
 	}
 }

@@ -75,6 +75,80 @@ func refused(t *testing.T, h *hostCase) {
 	}
 }
 
+// TestManyThatDockerRefuses are of hosts on which much is tried again each second.
+func TestManyThatDockerRefuses(t *testing.T) {
+	t.Parallel()
+	cases(t, []agentCase{
+		{"twenty refused tasks leave nothing with --remove-refused and disturb nobody", func(t *testing.T, h *hostCase) {
+			h.start("--remove-refused")
+			if left := refusedTwice(t, h, 20); left > 20 { // one each, if Docker was too busy to answer
+				t.Errorf("%d containers are left", left)
+			}
+		}},
+		{"refused tasks leave a container each time without it", func(t *testing.T, h *hostCase) {
+			h.start()
+			if left := refusedTwice(t, h, 3); left < 6 {
+				t.Errorf("only %d containers are left", left)
+			}
+		}},
+	})
+}
+
+// refusedTwice has as many tasks begin and fail twice or more as it is told, beside one that runs on and one that begins
+// meanwhile, and returns how many containers they leave.
+func refusedTwice(t *testing.T, h *hostCase, tasks int) (left int) {
+	neighbour := h.create(job.Job{Image: &h.image, Command: idle})
+	container := *h.run(neighbour).ContainerID
+	var ids []job.ID
+	for range tasks {
+		id := h.create(job.Job{Image: &h.image, Command: []string{"/nonexistent"}})
+		h.deploy(id, h.docker.Host)
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		first := *h.awaitState(id, h.docker.Host, job.Failed).ContainerID
+		storetest.Eventually(t, inTime, func() error {
+			status, err := h.task(id, h.docker.Host)
+			if err == nil && (status == nil || status.ContainerID == nil || *status.ContainerID == first) {
+				err = fmt.Errorf("%s, first in %s", describe(status), first)
+			}
+			return err
+		})
+	}
+	began := time.Now()
+	newcomer := h.create(job.Job{Image: &h.image, Command: idle})
+	beside := *h.run(newcomer).ContainerID
+	t.Logf("a new task ran after %s", time.Since(began))
+	if err := errors.Join(runsOnly(h.docker, neighbour, container), runsOnly(h.docker, newcomer, beside)); err != nil {
+		t.Error(err)
+	}
+	storetest.Eventually(t, inTime, func() error { return h.runs(neighbour, h.docker.Host, container) })
+	for _, id := range ids {
+		h.undeploy(id, h.docker.Host)
+	}
+	for _, id := range ids {
+		h.awaitGone(id, h.docker.Host)
+	}
+	for _, event := range h.states(neighbour) {
+		s := event.Status
+		if s.ContainerID == nil || *s.ContainerID == container && (s.State == job.Starting || s.State == job.Running) {
+			continue
+		}
+		if strings.Contains(s.ContainerError, "docker does not answer") { // a busy machine, of which this agent is a part only
+			t.Logf("the neighbour was said to be %s", describe(s))
+			continue
+		}
+		t.Errorf("the neighbour was said to be %s", describe(s))
+	}
+	for _, c := range h.docker.Containers() {
+		if c.ID != container && c.ID != beside {
+			left++
+		}
+	}
+	t.Logf("%d tasks left %d containers", tasks, left)
+	return left
+}
+
 // TestOddContainers are of what a shell, JSON or Docker might misread, and of what has no end.
 func TestOddContainers(t *testing.T) {
 	t.Parallel()

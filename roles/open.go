@@ -172,6 +172,7 @@ func agentOptions(flags *cli.Context) (agent.Options, error) {
 		CertPath:         cmp.Or(flags.String("docker-cert-path"), os.Getenv("DOCKER_CERT_PATH")),
 		SyslogRedirectTo: flags.String("syslog-redirect-to"),
 		ClientConfig:     dockerConfig(),
+		RemoveRefused:    flags.Bool("remove-refused"),
 	}
 	_, opts.Docker.LogStats = os.LookupEnv("CONTAINER_STATS")
 	if opts.Docker.Poll, err = pollEvery(os.Getenv("HELIOS_WAIT_INSPECT_INTERVAL_MILLIS")); err != nil {

@@ -36,6 +36,11 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 		if err != nil || c.Running {
 			return c, err
 		}
+		if e.opts.RemoveRefused && c.ID != "" && !c.Unstarted && c.FinishedAt.IsZero() {
+			if err := e.discard(ctx, c.ID); err != nil {
+				return supervisor.Container{}, err
+			}
+		}
 		recorded = c
 	}
 	listed, err := e.candidates(ctx, ref)

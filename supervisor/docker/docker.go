@@ -1,8 +1,8 @@
 // Package docker is the container engine of the supervisors: [Engine] speaks to a Docker daemon, API 1.40 or newer.
 //
 // It is the only package that knows the Docker API. It owns the connection, the event subscription and the translation
-// of a job into a container; it keeps no belief about any container, and never removes one. What a daemon answers is
-// taken as it may be: garbage is an error that says nothing about containers.
+// of a job into a container; it keeps no belief about any container, and removes none but, if it is told to, those that
+// it could not start. What a daemon answers is taken as it may be: garbage is an error that says nothing about containers.
 //
 // Events only say when to look again, with one exception: [Engine.Wait] takes the word of an event that its container
 // has ended. A daemon tells of an end at once, but then holds the container locked while it takes its network down, and
@@ -57,6 +57,9 @@ type Options struct {
 	Binds            []string
 	ExtraHosts       []string
 	SyslogRedirectTo string
+
+	// RemoveRefused removes a container that the daemon refused to start and that has never run (Q19).
+	RemoveRefused bool
 
 	// LogStats logs what a container uses just before it is stopped.
 	LogStats bool

@@ -489,3 +489,50 @@ func TestOfConnectionsThatAllDiedOnlyOneIsWaitedFor(t *testing.T) {
 		t.Errorf("the next request: %v", err)
 	}
 }
+
+// TestWhatDockerRefusedToStartIsRemovedIfAskedTo scripts what a daemon may say of a container that is recorded.
+func TestWhatDockerRefusedToStartIsRemovedIfAskedTo(t *testing.T) {
+	t.Parallel()
+	const never = `200 {"Id":"c","State":{"Status":"created","ExitCode":127,"Error":"no such file","StartedAt":"0001-01-01T00:00:00Z","FinishedAt":"0001-01-01T00:00:00Z"}}`
+	for _, c := range []struct {
+		name, inspect string
+		refuses       int // status of the answer to the removal, if not 204
+		keep, removed bool
+		fails         bool
+	}{
+		{name: "it never ran", inspect: never, removed: true},
+		{name: "nobody asked for it", inspect: never, keep: true},
+		{name: "it was not started yet", inspect: `200 {"Id":"c","State":{"Status":"created","StartedAt":"0001-01-01T00:00:00Z"}}`},
+		{name: "it runs", inspect: `200 {"Id":"c","State":{"Status":"running","Running":true,"StartedAt":"0001-01-01T00:00:00Z"}}`},
+		{name: "it has run", inspect: `200 {"Id":"c","State":{"Status":"exited","StartedAt":"2026-01-02T03:04:05Z","FinishedAt":"2026-01-02T03:04:06Z"}}`},
+		{name: "it has run, and no end is told", inspect: `200 {"Id":"c","State":{"Status":"exited","ExitCode":1,"StartedAt":"2026-01-02T03:04:05Z"}}`},
+		{name: "it is not told whether it ran", inspect: `200 {"Id":"c","State":{"Status":"created","ExitCode":1}}`},
+		{name: "it is restarting", inspect: strings.Replace(never, `"Error"`, `"Restarting":true,"Error"`, 1)},
+		{name: "another one is shown", inspect: strings.Replace(never, `"c"`, `"d"`, 1)},
+		{name: "it is gone", inspect: `404 {"message":"no such container"}`},
+		{name: "it began to run at the last moment", inspect: never, refuses: http.StatusConflict, removed: true},
+		{name: "the daemon is about to end", inspect: never, refuses: http.StatusServiceUnavailable, removed: true, fails: true},
+	} {
+		var removals atomic.Int64
+		e := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				if q := r.URL.Query(); !strings.HasSuffix(r.URL.Path, "/containers/c") || q.Get("v") != "1" || q.Has("force") {
+					t.Errorf("%s: removed with %s", c.name, r.URL)
+				}
+				removals.Add(1)
+				w.WriteHeader(max(c.refuses, http.StatusNoContent))
+				return
+			}
+			daemon("1.41", map[string]string{
+				"containers/c/json": c.inspect, "containers/json": "200 []", "info": `200 {"ContainersRunning":0}`,
+			})(w, r)
+		})
+		e.opts.RemoveRefused = !c.keep
+		if _, err := e.Find(t.Context(), supervisor.Ref{Container: "c"}); (err != nil) != c.fails || c.fails && !errors.Is(err, supervisor.ErrUnavailable) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if (removals.Load() > 0) != c.removed {
+			t.Errorf("%s: removed %d times", c.name, removals.Load())
+		}
+	}
+}
