@@ -30,6 +30,7 @@ func TestContainersOfAnAgent(t *testing.T) {
 		{"SYS-098 ramdisk is there, of a job of the command line", func(t *testing.T, h *hostCase) { ramdisk(t, h, h.byCommand) }},
 		{"AGT-070 capabilities, security options, labels and runtime of the job are the container's", securityOfJob},
 		{"SYS-101 output of an image's own command goes to a syslog server", imagesOutput},
+		{"Docker is reached over TLS as options or variables say", dockerOverTLS},
 	}, "--whitelisted-capability", "IPC_LOCK")
 }
 
@@ -177,5 +178,24 @@ func imagesOutput(t *testing.T, h *hostCase) {
 	n, _, err := sink.ReadFrom(line)
 	if text := string(line[:n]); err != nil || !strings.Contains(text, "should-be-redirected") {
 		t.Errorf("received %q, %v", text, err)
+	}
+}
+
+func dockerOverTLS(t *testing.T, h *hostCase) {
+	secured := h.docker.Secure()
+	options := []string{"--docker", secured.Endpoint, "--docker-cert-path", secured.CertPath}
+	a := h.start(options...)
+	id := h.create(job.Job{Image: &h.image, Command: idle, SecondsToWaitBeforeKill: new(int32(1))})
+	container := *h.run(id).ContainerID
+	a.stop()
+	a.args = a.args[:len(a.args)-len(options)]
+	a.env = append(a.env, "DOCKER_HOST="+secured.Endpoint, "DOCKER_CERT_PATH="+secured.CertPath)
+	a.restart()
+	h.setGoal(id, h.docker.Host, job.Stop)
+	if status := h.awaitState(id, h.docker.Host, job.Stopped); *status.ContainerID != container {
+		t.Errorf("stopped: %s, want %s", describe(status), container)
+	}
+	if running, _ := h.isRunning(container); running {
+		t.Error("it runs on")
 	}
 }
