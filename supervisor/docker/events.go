@@ -27,13 +27,16 @@ func (e *Engine) Run(ctx context.Context) error {
 	pause := supervisor.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 	away := false
 	for {
+		var since time.Time
 		err := e.listen(ctx, func() {
 			if away {
 				e.log.Info().Msg("docker answers again")
 			}
-			away = false
-			pause.Reset()
+			away, since = false, time.Now()
 		})
+		if !since.IsZero() && time.Since(since) > pause.Max { // not one that breaks each time
+			pause.Reset()
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
