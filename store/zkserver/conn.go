@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type conn struct {
 	addr    netip.Addr // the client's; zero where it has none
 	since   time.Time
 	settled bool // it has a session, or is getting one; guarded by Server.mu
+
+	received, sent atomic.Int64 // frames
 
 	// Of the reading goroutine alone, after the session is there.
 	frame   []byte
@@ -86,7 +89,7 @@ func (c *conn) converse() {
 		if err := c.readFrame(frameLimit); err != nil {
 			return
 		}
-		c.srv.stats.received.Add(1)
+		c.received.Add(1)
 		c.live.touch()
 		d := &decoder{rest: c.frame}
 		xid, kind := d.int32(), d.int32()
@@ -146,7 +149,7 @@ func (c *conn) hello() bool {
 	if err := c.readFrame(helloLimit); err != nil {
 		return false
 	}
-	c.srv.stats.received.Add(1)
+	c.received.Add(1)
 	d := &decoder{rest: c.frame}
 	d.int32() // protocol version
 	seen, timeout, id, password := d.int64(), d.int32(), d.int64(), d.buffer()
@@ -196,7 +199,7 @@ func (c *conn) openSession(timeout time.Duration, readOnlyByte bool) bool {
 
 // welcome answers the connect request; a refusal is a welcome with zeros.
 func (c *conn) welcome(timeout time.Duration, id int64, password []byte, readOnlyByte bool) {
-	c.srv.stats.sent.Add(1)
+	c.sent.Add(1)
 	c.out.send(func(b []byte) []byte {
 		b = appendInt32(appendInt32(b, 0), int32(timeout/time.Millisecond))
 		b = appendBuffer(appendInt64(b, id), password)
@@ -210,7 +213,7 @@ func (c *conn) welcome(timeout time.Duration, id int64, password []byte, readOnl
 // reply queues the answer to a request, which is sent before the next one is waited for. Of a refused one only the header
 // is sent.
 func (c *conn) reply(xid int32, zxid int64, err code, body []byte) {
-	c.srv.stats.sent.Add(1)
+	c.sent.Add(1)
 	c.out.queue(func(b []byte) []byte {
 		b = appendHeader(b, xid, zxid, err)
 		if err == codeOK {
@@ -218,6 +221,12 @@ func (c *conn) reply(xid int32, zxid int64, err code, body []byte) {
 		}
 		return b
 	})
+}
+
+// event queues a watch event.
+func (c *conn) event(frame []byte) {
+	c.sent.Add(1)
+	c.out.event(frame)
 }
 
 // handle takes one request. It is false when the connection is to end.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +14,26 @@ const version = "3.8.0-helios"
 // builtOn is in the format that clients parse; it says nothing.
 const builtOn = "01/01/2026 00:00 GMT"
 
-// stats are the counters of the four-letter words.
-type stats struct{ received, sent atomic.Int64 }
+// packets counts the frames of connections that have ended.
+type packets struct{ received, sent int64 }
+
+// latency is how long changes have taken, from the request to its answer. Reads wait for no disk and are not measured.
+type latency struct {
+	count              int64
+	total, least, most time.Duration
+}
+
+func (l *latency) add(took time.Duration) {
+	if l.count == 0 || took < l.least {
+		l.least = took
+	}
+	l.count, l.total, l.most = l.count+1, l.total+took, max(l.most, took)
+}
+
+// average is in milliseconds, as clients parse it.
+func (l *latency) average() float64 {
+	return float64(l.total.Microseconds()) / 1000 / float64(max(l.count, 1))
+}
 
 // fourLetterWord answers the commands that ZooKeeper takes in place of a connect request. ok is false for anything else.
 func (s *Server) fourLetterWord(word string) (answer string, ok bool) {
@@ -45,15 +62,16 @@ func (s *Server) fourLetterWord(word string) (answer string, ok bool) {
 func (s *Server) srvr(clients string) string {
 	p := s.pipeline
 	p.mu.RLock()
-	zxid, nodes := p.tree.zxid, p.tree.nodes
+	zxid, nodes, took := p.tree.zxid, p.tree.nodes, p.latency
 	p.mu.RUnlock()
+	count := s.packets()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Zookeeper version: %s, built on %s\n", version, builtOn)
 	if clients != "" {
 		fmt.Fprintf(&b, "Clients:\n%s\n", clients)
 	}
-	fmt.Fprintf(&b, "Latency min/avg/max: 0/0.0/0\nReceived: %d\nSent: %d\nConnections: %d\nOutstanding: %d\nZxid: 0x%x\nMode: standalone\nNode count: %d\n",
-		s.stats.received.Load(), s.stats.sent.Load(), s.connections(), len(p.queue), zxid, nodes)
+	fmt.Fprintf(&b, "Latency min/avg/max: %d/%.4f/%d\nReceived: %d\nSent: %d\nConnections: %d\nOutstanding: %d\nZxid: 0x%x\nMode: standalone\nNode count: %d\n",
+		took.least.Milliseconds(), took.average(), took.most.Milliseconds(), count.received, count.sent, s.connections(), len(p.queue), zxid, nodes)
 	return b.String()
 }
 
@@ -62,15 +80,27 @@ func (s *Server) clients() string {
 	defer s.mu.Unlock()
 	var b strings.Builder
 	for c := range s.conns {
-		fmt.Fprintf(&b, " /%s[1](queued=0,recved=0,sent=0)\n", c.nc.RemoteAddr())
+		fmt.Fprintf(&b, " /%s[1](queued=%d,recved=%d,sent=%d)\n", c.nc.RemoteAddr(), c.out.outstanding(), c.received.Load(), c.sent.Load())
 	}
 	return b.String()
 }
 
+// packets are the frames of all connections since the start.
+func (s *Server) packets() packets {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := s.gone
+	for c := range s.conns {
+		total.received, total.sent = total.received+c.received.Load(), total.sent+c.sent.Load()
+	}
+	return total
+}
+
 func (s *Server) mntr() string {
+	count := s.packets()
 	p := s.pipeline
 	p.mu.RLock()
-	nodes, bytes, ephemerals := p.tree.nodes, p.tree.bytes, 0
+	nodes, bytes, ephemerals, took := p.tree.nodes, p.tree.bytes, 0, p.latency
 	for _, paths := range p.tree.ephemerals {
 		ephemerals += len(paths)
 	}
@@ -83,8 +113,11 @@ func (s *Server) mntr() string {
 	}{
 		{"version", version},
 		{"server_state", "standalone"},
-		{"packets_received", s.stats.received.Load()},
-		{"packets_sent", s.stats.sent.Load()},
+		{"avg_latency", fmt.Sprintf("%.4f", took.average())},
+		{"max_latency", took.most.Milliseconds()},
+		{"min_latency", took.least.Milliseconds()},
+		{"packets_received", count.received},
+		{"packets_sent", count.sent},
 		{"num_alive_connections", s.connections()},
 		{"outstanding_requests", len(p.queue)},
 		{"znode_count", nodes},

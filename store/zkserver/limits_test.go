@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,8 +38,13 @@ func request32(xid, kind int32, body []byte) []byte {
 // bubble runs a test against a server in virtual time.
 func bubble(t *testing.T, opts Options, test func(t *testing.T, srv *Server)) {
 	t.Helper()
+	bubbleOf(t, func() *Server { return must(New(opts)) }, test)
+}
+
+func bubbleOf(t *testing.T, server func() *Server, test func(t *testing.T, srv *Server)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		srv := must(New(opts))
+		srv := server()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- srv.Run(ctx) }()
@@ -275,6 +281,66 @@ func TestClientLibraryUnderstandsTheFourLetterWords(t *testing.T) {
 	if !zk.FLWRuok([]string{r.Addr()}, 5*time.Second)[0] {
 		t.Error("not ok")
 	}
+}
+
+func TestFourLetterWordsPrintWhatHasHappened(t *testing.T) {
+	t.Parallel()
+	var slow atomic.Bool
+	d := newDisk(true)
+	d.sync = func(*os.File) error {
+		if slow.Load() {
+			time.Sleep(3 * time.Second)
+		}
+		return nil
+	}
+	dir := t.TempDir()
+	server := func() *Server {
+		srv := must(New(Options{}))
+		if err := srv.open(dir, d); err != nil {
+			t.Fatal(err)
+		}
+		return srv
+	}
+	bubbleOf(t, server, func(t *testing.T, srv *Server) {
+		ask := func(word string) string {
+			nc := must(srv.Dial("", "", time.Second))
+			must(nc.Write([]byte(word)))
+			answer := must(io.ReadAll(nc))
+			return string(answer)
+		}
+		holds := func(answer string, lines ...string) {
+			t.Helper()
+			for _, line := range lines {
+				if !strings.Contains(answer, line) {
+					t.Errorf("%q is not in %q", line, answer)
+				}
+			}
+		}
+		holds(ask("srvr"), "\nLatency min/avg/max: 0/0.0000/0\n", "\nReceived: 0\nSent: 0\nConnections: 1\n")
+		first, second := must(srv.Dial("", "", time.Second)), must(srv.Dial("", "", time.Second))
+		talk := func(nc net.Conn, frame []byte, answers int) {
+			t.Helper()
+			must(nc.Write(frame))
+			for range answers {
+				must(readFrame(nc))
+			}
+		}
+		talk(first, hello(40*time.Second), 1)
+		talk(second, hello(40*time.Second), 1)
+		talk(first, request32(1, opExists, appendBool(appendString(nil, "/a"), true)), 1)
+		slow.Store(true)
+		must(second.Write(request32(1, opCreate, createBody("/a", nil, 0))))
+		synctest.Wait()
+		holds(srv.clients(), "(queued=0,recved=2,sent=2)\n", "(queued=1,recved=2,sent=1)\n")
+		must(readFrame(second))
+		slow.Store(false)
+		must(readFrame(first)) // the event
+		holds(ask("stat"), "\nLatency min/avg/max: 0/1000.0000/3000\n", "(queued=0,recved=2,sent=3)\n", "(queued=0,recved=2,sent=2)\n")
+		first.Close()
+		synctest.Wait()
+		holds(ask("mntr"), "zk_min_latency\t0\n", "zk_avg_latency\t1000.0000\n", "zk_max_latency\t3000\n", "zk_packets_received\t4\n", "zk_packets_sent\t5\n")
+		second.Close()
+	})
 }
 
 func TestOptionsAreChecked(t *testing.T) {

@@ -73,6 +73,13 @@ func (o *outbox) endWrite() {
 	o.drained.Signal()
 }
 
+// outstanding is the number of writes on their way.
+func (o *outbox) outstanding() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.writes
+}
+
 // send queues one frame that build appends.
 func (o *outbox) send(build func([]byte) []byte) {
 	o.queue(build)

@@ -25,6 +25,7 @@ type request struct {
 	ops    []op
 	open   session          // for opOpenSession
 	size   int              // bytes of the frame
+	begun  time.Time        // when it was handed over
 	zxid   int64            // of the answer
 	answer code             // filled in by the pipeline
 	body   []byte           // filled in by the pipeline
@@ -35,8 +36,9 @@ type request struct {
 // pipeline takes requests in their order, prepares a batch of them against a view, has the log make it durable, applies
 // it and answers. It is the only writer of the tree, and only durable changes are ever visible.
 type pipeline struct {
-	mu      sync.RWMutex // guards the tree: the pipeline writes, connections read
+	mu      sync.RWMutex // guards the tree and latency: the pipeline writes, connections read
 	tree    *tree
+	latency latency
 	journal *journal // nil: memory only
 	watches *watches
 	queue   chan *request
@@ -62,6 +64,7 @@ func newPipeline(t *tree, j *journal, log zerolog.Logger) *pipeline {
 
 // submit hands a request over. It is false when the server is ending; done is not called then.
 func (p *pipeline) submit(r *request) bool {
+	r.begun = time.Now()
 	select {
 	case p.queue <- r:
 		return true
@@ -166,7 +169,9 @@ func (p *pipeline) refusal() error {
 func (p *pipeline) finish(batch []*request, made []int, txns []txn, failed error, refusal code) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
 	for i, r := range batch {
+		p.latency.add(now.Sub(r.begun))
 		if failed != nil {
 			r.zxid, r.answer, r.body = p.tree.zxid, refusal, nil
 			made[i] = 0

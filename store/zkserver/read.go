@@ -176,7 +176,7 @@ func (p *pipeline) setWatches(c *conn, kind int32, d *decoder) code {
 	if d.bad {
 		return codeMarshalling
 	}
-	missed := func(kind eventType, path string) { c.out.event(eventFrame(event{kind, path})) }
+	missed := func(kind eventType, path string) { c.event(eventFrame(event{kind, path})) }
 	for _, path := range data {
 		switch n := p.tree.lookup(path); {
 		case n == nil:

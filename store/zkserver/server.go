@@ -62,7 +62,6 @@ type Server struct {
 	started                time.Time
 	pipeline               *pipeline
 	sessions               *liveSessions
-	stats                  stats
 	incoming               chan net.Conn // from ServeConn
 	ended                  chan struct{} // closed when Run returns
 
@@ -72,6 +71,7 @@ type Server struct {
 	conns   map[*conn]struct{}
 	settled int                 // connections with a session
 	perAddr map[netip.Addr]load // that there are connections of
+	gone    packets             // of connections that have ended
 	refused time.Time           // when it was last said that there are too many
 	closing bool
 }
@@ -333,6 +333,7 @@ func (s *Server) drop(c *conn) {
 		return
 	}
 	delete(s.conns, c)
+	s.gone.received, s.gone.sent = s.gone.received+c.received.Load(), s.gone.sent+c.sent.Load()
 	settled := 0
 	if c.settled {
 		settled = 1

@@ -176,7 +176,7 @@ func (w *watches) fire(e event) {
 				frame = eventFrame(e)
 			}
 			c.fired = w.firings
-			c.out.event(frame)
+			c.event(frame)
 		}
 	}
 	spend := func(kind watchKind) {
