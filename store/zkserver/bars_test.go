@@ -93,6 +93,9 @@ func BenchmarkLoad(b *testing.B) {
 			var took time.Duration
 			for b.Loop() {
 				n, t, err := w.run(s, dir, during(300*time.Millisecond))
+				if err == nil {
+					err = s.refresh() // some have been idle
+				}
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -3,11 +3,36 @@ package zkserver
 import (
 	"io"
 	"os"
+	"runtime/metrics"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+)
+
+// Bytes of memory that decoding may take beside a factor of what is decoded.
+const (
+	decodingBase   = 4 << 20
+	decodingFactor = 200
+)
+
+// within fails if f makes a figure of the runtime grow by more than limit.
+func within(t *testing.T, figure string, limit int, f func()) {
+	t.Helper()
+	sample := []metrics.Sample{{Name: figure}}
+	metrics.Read(sample)
+	before := sample[0].Value.Uint64()
+	f()
+	metrics.Read(sample)
+	if grown := int64(sample[0].Value.Uint64() - before); grown > int64(limit) {
+		t.Fatalf("%s has grown by %d bytes, limit %d", figure, grown, limit)
+	}
+}
+
+const (
+	allocated = "/gc/heap/allocs:bytes"
+	inUse     = "/memory/classes/heap/objects:bytes"
 )
 
 // FuzzFrames sends arbitrary bytes after a connect request. Whatever they are, the server goes on serving.
@@ -31,10 +56,12 @@ func FuzzFrames(f *testing.F) {
 		defer nc.Close()
 		drained := make(chan struct{})
 		go func() { _, _ = io.Copy(io.Discard, nc); close(drained) }() // until the end, whatever that is
-		must(nc.Write(hello(10 * time.Second)))
-		_, _ = nc.Write(b) // the server may close at any byte
-		nc.Close()
-		<-drained
+		within(t, inUse, 2*outboxLimit+decodingFactor*len(b), func() {
+			must(nc.Write(hello(10 * time.Second)))
+			_, _ = nc.Write(b) // the server may close at any byte
+			nc.Close()
+			<-drained
+		})
 		if _, _, err := other.Exists("/"); err != nil {
 			t.Fatal(err)
 		}
@@ -55,9 +82,11 @@ func FuzzConnect(f *testing.F) {
 		defer nc.Close()
 		drained := make(chan struct{})
 		go func() { _, _ = io.Copy(io.Discard, nc); close(drained) }() // until the end, whatever that is
-		_, _ = nc.Write(b)                                             // the server may close at any byte
-		nc.Close()
-		<-drained
+		within(t, inUse, 2*outboxLimit+decodingFactor*len(b), func() {
+			_, _ = nc.Write(b) // the server may close at any byte
+			nc.Close()
+			<-drained
+		})
 		if _, _, err := other.Exists("/"); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +105,9 @@ func FuzzTransaction(f *testing.F) {
 		{kind: effectCloseSession, owner: 7},
 	}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, ok := decodeTxn(b)
+		var x txn
+		var ok bool
+		within(t, allocated, decodingBase+decodingFactor*len(b), func() { x, ok = decodeTxn(b) })
 		if !ok {
 			return
 		}
@@ -106,7 +137,10 @@ func FuzzSnapshot(f *testing.F) {
 		if len(b) > 4 {
 			b = seal(b[:len(b)-4])
 		}
-		tr, end, err := readSnapshot(b)
+		var tr *tree
+		var end int64
+		var err error
+		within(t, allocated, decodingBase+decodingFactor*len(b), func() { tr, end, err = readSnapshot(b) })
 		if err != nil {
 			return
 		}

@@ -204,6 +204,34 @@ func TestClientThatLetsEventsPileUpIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestWritesOfOneConnectionOnTheirWayAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, peer := net.Pipe()
+		defer peer.Close()
+		o := newOutbox(server, new(atomic.Int64))
+		for range writesLimit - 1 {
+			o.startWrite()
+		}
+		if !o.ready(false) {
+			t.Fatal("the connection has ended")
+		}
+		o.startWrite()
+		taken := make(chan bool)
+		go func() { taken <- o.ready(false) }()
+		synctest.Wait()
+		select {
+		case <-taken:
+			t.Errorf("a further request is read with %d writes on their way", o.outstanding())
+		default:
+		}
+		o.endWrite()
+		if !<-taken {
+			t.Error("the connection has ended")
+		}
+	})
+}
+
 func TestAnnouncedFrameTakesNoMemoryBeforeItArrives(t *testing.T) {
 	t.Parallel()
 	server, peer := net.Pipe()

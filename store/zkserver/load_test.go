@@ -46,6 +46,9 @@ func attack(tb testing.TB, addr string, n int) *swarm {
 	tb.Cleanup(s.close)
 	for i := range n {
 		d, err := newDrone(addr)
+		if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
+			tb.Fatalf("connection %d of %d: %v; the server may allow an address no more (ZooKeeper's maxClientCnxns is 60)", i+1, n, err)
+		}
 		if err != nil {
 			tb.Fatal(err)
 		}
