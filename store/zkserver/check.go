@@ -168,7 +168,7 @@ func (j *journal) cutAt(found reading, zxid int64) (*Cut, error) {
 		} else {
 			var size int64
 			size, whole = endOf(last, content, zxid-1)
-			if size != int64(len(content)) {
+			if size < written(content) {
 				c.File, c.Size = path, size
 			}
 		}

@@ -24,10 +24,11 @@ const (
 	silenceLimit = 10 * time.Second
 )
 
-// conn is one client connection: a goroutine that reads and answers requests in their order, and one that sends.
+// conn is one client connection: a goroutine that reads and answers requests in their order, and one that sends. Of a TCP
+// connection with a session the poller does both, and those goroutines only what takes waiting.
 type conn struct {
 	srv *Server
-	nc  net.Conn
+	nc  *stream
 	in  *bufio.Reader
 	out *outbox
 
@@ -37,8 +38,13 @@ type conn struct {
 
 	received, sent atomic.Int64 // frames
 
-	// Of the reading goroutine alone, after the session is there.
-	frame   []byte
+	turn chan bool // from the poller: the turn of the reading goroutine, to go on or to end
+
+	// Of the one whose turn it is, after the session is there: the reading goroutine or the poller.
+	frame   []byte // the request
+	missing int    // bytes of it that have not arrived yet
+	held    bool   // it has been read but not handled yet
+	polled  bool   // the poller has the turn
 	session int64
 	live    *liveSession
 	ids     []identity // never changed in place: requests in the pipeline hold it
@@ -52,7 +58,8 @@ type conn struct {
 
 // serve talks to one client until the connection ends.
 func (s *Server) serve(nc net.Conn) {
-	c := &conn{srv: s, nc: nc, in: bufio.NewReaderSize(nc, 4096), out: newOutbox(nc, &s.waiting), since: time.Now()}
+	c := &conn{srv: s, nc: &stream{Conn: nc, fd: -1}, turn: make(chan bool, 1), since: time.Now()}
+	c.in, c.out = bufio.NewReaderSize(c.nc, 4096), newOutbox(c.nc, &s.waiting)
 	if host, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
 		c.addr = host.Addr().Unmap()
 		c.ids = []identity{{"ip", c.addr.String()}}
@@ -69,6 +76,7 @@ func (s *Server) serve(nc net.Conn) {
 	c.out.end()
 	sender.Wait()
 	s.sessions.detach(c)
+	c.out.release()
 }
 
 // converse reads requests until there are no more, the client breaks the protocol, or its session ends.
@@ -82,44 +90,75 @@ func (c *conn) converse() {
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
 		return
 	}
+	if c.srv.poller != nil {
+		c.out.detach()
+	}
 	for c.out.ready(false) {
-		if !c.buffered() {
+		if !c.held && !c.buffered() {
 			c.out.flush()
 		}
-		if err := c.readFrame(frameLimit); err != nil {
-			return
-		}
-		c.received.Add(1)
-		c.live.touch()
-		d := &decoder{rest: c.frame}
-		xid, kind := d.int32(), d.int32()
-		if d.bad || !c.handle(xid, kind, d) {
+		switch err := c.next(); {
+		case errors.Is(err, errLater):
+			if c.srv.poller.add(c) != nil || !<-c.turn {
+				return
+			}
+		case err != nil || !c.take():
 			return
 		}
 	}
 }
 
+// next reads the next request, unless there is one that waits to be handled.
+func (c *conn) next() error {
+	if c.held {
+		c.held = false
+		return nil
+	}
+	return c.readFrame(frameLimit)
+}
+
+// take handles the request that has been read. It is false when the connection is to end.
+func (c *conn) take() bool {
+	c.received.Add(1)
+	c.live.touch()
+	d := &decoder{rest: c.frame}
+	xid, kind := d.int32(), d.int32()
+	return !d.bad && c.handle(xid, kind, d)
+}
+
 var errFrame = errors.New("frame of illegal length")
 
 // readFrame reads the next request into c.frame. The buffer grows with what has arrived, not with what was announced.
+// After an error that is no end it goes on where it was.
 func (c *conn) readFrame(limit int) error {
-	var head [4]byte
-	if _, err := io.ReadFull(c.in, head[:]); err != nil {
-		return err
+	if c.missing == 0 {
+		head, err := c.in.Peek(4)
+		if err != nil {
+			return err
+		}
+		n := int(int32(binary.BigEndian.Uint32(head)))
+		if n < 0 || n > limit {
+			return errFrame
+		}
+		if _, err := c.in.Discard(4); err != nil {
+			return err
+		}
+		if cap(c.frame) > 64<<10 {
+			c.frame = nil
+		}
+		c.frame, c.missing = c.frame[:0], n
 	}
-	n := int(int32(binary.BigEndian.Uint32(head[:])))
-	if n < 0 || n > limit {
-		return errFrame
-	}
-	if cap(c.frame) > 64<<10 {
-		c.frame = nil
-	}
-	c.frame = c.frame[:0]
-	for len(c.frame) < n {
+	for c.missing > 0 {
 		have := len(c.frame)
-		c.frame = slices.Grow(c.frame, min(n-have, max(have, 4096)))
-		c.frame = c.frame[:min(n, cap(c.frame))]
-		if _, err := io.ReadFull(c.in, c.frame[have:]); err != nil {
+		if have == cap(c.frame) {
+			c.frame = slices.Grow(c.frame, min(c.missing, max(have, 4096)))
+		}
+		n, err := c.in.Read(c.frame[have:min(have+c.missing, cap(c.frame))])
+		c.frame, c.missing = c.frame[:have+n], c.missing-n
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -295,7 +334,7 @@ func (c *conn) sasl(xid int32, d *decoder) bool {
 
 func (c *conn) decoded(xid int32, d *decoder, r *request) bool {
 	if d.bad {
-		return c.refuse(xid, codeMarshalling)
+		r.answer = codeMarshalling
 	}
 	return c.write(xid, r)
 }
@@ -303,7 +342,7 @@ func (c *conn) decoded(xid int32, d *decoder, r *request) bool {
 // write sends a request through the pipeline without waiting for it.
 func (c *conn) write(xid int32, r *request) bool {
 	r.caller = caller{session: c.session, ids: c.ids}
-	r.size, r.out = len(c.frame), c.out
+	r.size, r.out, r.quiet = len(c.frame), c.out, c.polled
 	c.frame = nil // the request's data is part of it
 	closing := r.kind == opCloseSession
 	r.done = func(r *request) {

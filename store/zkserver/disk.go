@@ -13,8 +13,7 @@ import (
 )
 
 // disk is the file system below the log: what the log library needs, with fsync of file and directory where durability
-// takes it, and without preallocation, so that an idle directory stays small. write and sync can be replaced to script
-// full and failing disks.
+// takes it. write and sync can be replaced to script full and failing disks.
 type disk struct {
 	write func(f *os.File, b []byte, off int64) (int, error)
 	sync  func(f *os.File) error
@@ -37,15 +36,29 @@ func newDisk(noSync bool) *disk {
 }
 
 // logFile is a segment of the log that is written. While it is being recovered it is read from memory.
+//
+// The file is grown ahead with zeros, in steps, since an fsync of bytes that take the place of others is much cheaper than
+// one of a file that gets longer. The library reads zeros as the end of the log. They are cut off when the segment is left
+// in order.
 type logFile struct {
 	disk    *disk
 	file    *os.File
 	dir     string
 	content []byte // as found when opened, until the recovery is done
-	size    int64
-	durable int64 // bytes that survived an fsync
-	fresh   bool  // the directory entry is not durable yet
+	size    int64  // up to the last byte written; of all that was found until something is
+	length  int64  // of the file, with the zeros
+	exact   bool   // there was no room for zeros
+	durable int64  // bytes that survived an fsync
+	fresh   bool   // the directory entry is not durable yet
 }
+
+// The file gets as much longer as it is, within these bounds.
+const (
+	growLeast = 64 << 10
+	growMost  = 1 << 20
+)
+
+var zeros [growLeast]byte
 
 func (f *logFile) ReadAt(b []byte, off int64) (int, error) {
 	if f.content != nil {
@@ -62,16 +75,42 @@ func (f *logFile) WriteAt(b []byte, off int64) (int, error) {
 			return 0, err
 		}
 	}
+	end := off + int64(len(b))
+	if end > f.length && !f.exact {
+		f.grow(end)
+	}
 	n, err := f.disk.write(f.file, b, off)
 	f.size = max(f.size, off+int64(n))
+	f.length = max(f.length, f.size)
 	return n, err
+}
+
+// grow writes zeros up to end and beyond. Where there is no room for them the file stays as it was, for good.
+func (f *logFile) grow(end int64) {
+	for target := end + min(max(end, growLeast), growMost); f.length < target; {
+		n, err := f.disk.write(f.file, zeros[:min(target-f.length, growLeast)], f.length)
+		f.length += int64(n)
+		if err != nil {
+			f.exact = true
+			_ = f.trim() // what stays of them is no harm
+			return
+		}
+	}
+}
+
+// trim cuts off the zeros.
+func (f *logFile) trim() error {
+	if f.length == f.size {
+		return nil
+	}
+	return f.truncate(f.size)
 }
 
 func (f *logFile) truncate(size int64) error {
 	if err := f.file.Truncate(size); err != nil {
 		return err
 	}
-	f.size = size
+	f.size, f.length = size, size
 	return nil
 }
 
@@ -152,7 +191,7 @@ func (d *disk) OpenWriter(dir, name string) (types.WritableFile, error) {
 		return nil, err
 	}
 	size := int64(len(content))
-	d.last = &logFile{disk: d, file: f, dir: dir, content: content, size: size, durable: size, fresh: true}
+	d.last = &logFile{disk: d, file: f, dir: dir, content: content, size: size, length: size, durable: size, fresh: true}
 	return d.last, nil
 }
 

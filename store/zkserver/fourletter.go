@@ -71,7 +71,7 @@ func (s *Server) srvr(clients string) string {
 		fmt.Fprintf(&b, "Clients:\n%s\n", clients)
 	}
 	fmt.Fprintf(&b, "Latency min/avg/max: %d/%.4f/%d\nReceived: %d\nSent: %d\nConnections: %d\nOutstanding: %d\nZxid: 0x%x\nMode: standalone\nNode count: %d\n",
-		took.least.Milliseconds(), took.average(), took.most.Milliseconds(), count.received, count.sent, s.connections(), len(p.queue), zxid, nodes)
+		took.least.Milliseconds(), took.average(), took.most.Milliseconds(), count.received, count.sent, s.connections(), p.outstanding(), zxid, nodes)
 	return b.String()
 }
 
@@ -119,7 +119,7 @@ func (s *Server) mntr() string {
 		{"packets_received", count.received},
 		{"packets_sent", count.sent},
 		{"num_alive_connections", s.connections()},
-		{"outstanding_requests", len(p.queue)},
+		{"outstanding_requests", p.outstanding()},
 		{"znode_count", nodes},
 		{"watch_count", watches},
 		{"ephemerals_count", ephemerals},

@@ -46,7 +46,7 @@ type journal struct {
 	file   *logFile // of the writer
 	info   types.SegmentInfo
 	last   int64 // the last durable zxid
-	logged int64 // bytes since the last snapshot was begun
+	logged int64 // bytes since the last snapshot was begun, about
 
 	snapshotSize int64 // of the last one
 
@@ -69,7 +69,6 @@ func (j *journal) append(txns []txn) error {
 	}
 	j.encode(txns)
 	defer j.release()
-	before := j.file.size
 	if err := j.writer.Append(j.entries); err != nil {
 		j.broken = fmt.Errorf("write to %s: %w", j.file.file.Name(), err)
 		if j.repair() != nil {
@@ -78,7 +77,7 @@ func (j *journal) append(txns []txn) error {
 		return err
 	}
 	j.last = txns[len(txns)-1].zxid
-	j.logged += j.file.size - before
+	j.logged += int64(len(j.encoded))
 	return nil
 }
 
@@ -181,10 +180,12 @@ func (j *journal) rotate() error {
 	if err != nil {
 		return fmt.Errorf("begin a segment of the log: %w", err)
 	}
+	file := j.disk.last
 	if j.writer != nil {
+		_ = j.file.trim() // zeros are no harm
 		j.writer.Close()
 	}
-	j.writer, j.file, j.info = writer, j.disk.last, info
+	j.writer, j.file, j.info = writer, file, info
 	return nil
 }
 
@@ -199,5 +200,8 @@ func segmentInfo(first int64, id uint64) types.SegmentInfo {
 }
 
 func (j *journal) close() error {
+	if j.broken == nil {
+		_ = j.file.trim() // zeros are no harm
+	}
 	return errors.Join(j.writer.Close(), unlockDir(j.lock))
 }

@@ -191,7 +191,7 @@ func TestClientThatLetsEventsPileUpIsGivenUp(t *testing.T) {
 	t.Parallel()
 	server, peer := net.Pipe()
 	defer peer.Close()
-	o := newOutbox(server, new(atomic.Int64))
+	o := newOutbox(&stream{Conn: server, fd: -1}, new(atomic.Int64))
 	frame := make([]byte, 1<<20)
 	for range outboxLimit/len(frame) + 1 {
 		o.event(frame)
@@ -209,7 +209,7 @@ func TestWritesOfOneConnectionOnTheirWayAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, peer := net.Pipe()
 		defer peer.Close()
-		o := newOutbox(server, new(atomic.Int64))
+		o := newOutbox(&stream{Conn: server, fd: -1}, new(atomic.Int64))
 		for range writesLimit - 1 {
 			o.startWrite()
 		}
@@ -235,7 +235,7 @@ func TestWritesOfOneConnectionOnTheirWayAreLimited(t *testing.T) {
 func TestAnnouncedFrameTakesNoMemoryBeforeItArrives(t *testing.T) {
 	t.Parallel()
 	server, peer := net.Pipe()
-	c := &conn{nc: server, in: bufio.NewReader(server), out: newOutbox(server, new(atomic.Int64))}
+	c := &conn{nc: &stream{Conn: server, fd: -1}, in: bufio.NewReader(server), out: newOutbox(&stream{Conn: server, fd: -1}, new(atomic.Int64))}
 	go func() {
 		must(peer.Write(binary.BigEndian.AppendUint32(nil, frameLimit)))
 		must(peer.Write(bytes.Repeat([]byte("x"), 10000)))
@@ -391,7 +391,7 @@ func TestClientWithTooManyWatchesIsGivenUp(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
 	w := newWatches()
-	c := &conn{nc: server, out: newOutbox(server, new(atomic.Int64))}
+	c := &conn{nc: &stream{Conn: server, fd: -1}, out: newOutbox(&stream{Conn: server, fd: -1}, new(atomic.Int64))}
 	long := "/" + strings.Repeat("x", 1<<20)
 	for i := range watchLimit>>20 + 1 {
 		w.add(c, fmt.Sprint(long, i), watchData)

@@ -1,14 +1,9 @@
 package zkserver
 
 import (
-	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -23,12 +18,11 @@ const (
 // outbox holds what is to be sent to one client, in order. Filling it never blocks, so that nobody waits for a slow
 // client but the client itself: its next request waits in ready.
 type outbox struct {
-	nc      net.Conn
-	socket  syscall.RawConn // nil where nc is no socket
-	waiting *atomic.Int64   // bytes in all outboxes of the server, this one among them
-	mu      sync.Mutex      // guards the fields below
-	filled  *sync.Cond      // there is something to send, or an end
-	drained *sync.Cond      // there is room, or a write is done, or an end
+	nc      *stream
+	waiting *atomic.Int64 // bytes in all outboxes of the server, this one among them
+	mu      sync.Mutex    // guards the fields below
+	filled  *sync.Cond    // there is something to send, or an end
+	drained *sync.Cond    // there is room, or a write is done, or an end
 	buf     []byte
 	writes  int  // in the pipeline
 	sending bool // run has taken something and is sending it
@@ -36,15 +30,30 @@ type outbox struct {
 	closed  bool
 }
 
-func newOutbox(nc net.Conn, waiting *atomic.Int64) *outbox {
+func newOutbox(nc *stream, waiting *atomic.Int64) *outbox {
 	o := &outbox{nc: nc, waiting: waiting}
 	o.filled, o.drained = sync.NewCond(&o.mu), sync.NewCond(&o.mu)
-	if c, ok := nc.(syscall.Conn); ok {
-		if socket, err := c.SyscallConn(); err == nil {
-			o.socket = socket
-		}
-	}
 	return o
+}
+
+// detach makes a bare socket of the connection, if it can, when all has been sent.
+func (o *outbox) detach() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.closed && (o.sending || len(o.buf) > 0) {
+		o.filled.Signal()
+		o.drained.Wait()
+	}
+	if !o.closed {
+		o.nc.detach()
+	}
+}
+
+// state tells whether the connection is open, there is room for answers, and no writes are on their way.
+func (o *outbox) state() (open, room, settled bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.closed && !o.ending, len(o.buf) <= outboxRoom && o.writes < writesLimit, o.writes == 0
 }
 
 // ready waits until the next request may be taken: there is room for its answer, and all writes of the connection are
@@ -104,27 +113,14 @@ func (o *outbox) flush() {
 	if len(o.buf) == 0 || o.closed || o.sending {
 		return
 	}
-	if o.socket != nil {
-		_ = o.socket.Write(o.writeOnce) // what stays is for run, which finds out why
-		if len(o.buf) == 0 {
-			if cap(o.buf) > spareLimit {
-				o.buf = nil
-			}
-			return
-		}
+	n := o.nc.try(o.buf)
+	o.waiting.Add(int64(-n))
+	o.buf = o.buf[:copy(o.buf, o.buf[n:])]
+	if len(o.buf) > 0 {
+		o.filled.Signal()
+	} else if cap(o.buf) > spareLimit {
+		o.buf = nil
 	}
-	o.filled.Signal()
-}
-
-// writeOnce writes without waiting; the buffer is locked.
-func (o *outbox) writeOnce(fd uintptr) bool {
-	n, err := unix.Write(int(fd), o.buf)
-	if err == nil || errors.Is(err, unix.EAGAIN) {
-		n = max(n, 0)
-		o.waiting.Add(int64(-n))
-		o.buf = o.buf[:copy(o.buf, o.buf[n:])]
-	}
-	return true
 }
 
 // raw queues bytes as they are and returns how many are waiting now.
@@ -162,10 +158,17 @@ func (o *outbox) close() {
 	o.closed = true
 	o.waiting.Add(int64(-len(o.buf)))
 	o.buf = nil
+	o.nc.Close()
 	o.mu.Unlock()
 	o.filled.Signal()
 	o.drained.Signal()
-	o.nc.Close()
+}
+
+// release gives the descriptor free when nobody uses it any more.
+func (o *outbox) release() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.nc.release()
 }
 
 // run sends until the connection ends, then closes it.
@@ -175,6 +178,7 @@ func (o *outbox) run() {
 	for {
 		o.mu.Lock()
 		o.sending = false
+		o.drained.Signal()
 		for len(o.buf) == 0 && !o.closed && !o.ending {
 			o.filled.Wait()
 		}
@@ -187,8 +191,7 @@ func (o *outbox) run() {
 		o.mu.Unlock()
 		o.drained.Signal()
 
-		_ = o.nc.SetWriteDeadline(time.Now().Add(writeStall)) // fails like the write behind it
-		_, err := o.nc.Write(batch)
+		err := o.nc.write(batch, writeStall)
 		o.waiting.Add(int64(-len(batch)))
 		if err != nil {
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +16,8 @@ const (
 	batchRequests = 1000                 // requests of one batch at most
 	batchBytes    = 4 << 20              // request bytes after which a batch is closed
 	gatherPause   = 2 * time.Millisecond // the longest that a batch waits for more; nor longer than the log took last
-	queueLength   = 64                   // and one for each connection that waits
+	queueRequests = 4 * batchRequests    // that wait, at most, and one for each connection
+	queueBytes    = 2 * batchBytes       // of those
 )
 
 // request is what goes through the pipeline: everything that changes the tree or must keep its place among changes.
@@ -25,9 +27,10 @@ type request struct {
 	ops    []op
 	open   session          // for opOpenSession
 	size   int              // bytes of the frame
+	quiet  bool             // the pipeline is told of it later, by wake
 	begun  time.Time        // when it was handed over
 	zxid   int64            // of the answer
-	answer code             // filled in by the pipeline
+	answer code             // filled in by the pipeline; one that it has already is a refusal
 	body   []byte           // filled in by the pipeline
 	done   func(r *request) // called once, with the tree locked, in the order of the requests; must not block
 	out    *outbox          // what done queues the answer in, if any; flushed when the tree is free
@@ -41,8 +44,15 @@ type pipeline struct {
 	latency latency
 	journal *journal // nil: memory only
 	watches *watches
-	queue   chan *request
-	stopped chan struct{} // closed when requests are not taken any more
+	arrived chan struct{} // there is enough in the queue
+	sending sync.Mutex    // held while the answers of a batch are sent
+
+	queueMu sync.Mutex // guards the fields below
+	room    *sync.Cond // there is, or an end
+	queue   []*request
+	queued  int  // bytes of the requests in it
+	enough  int  // requests that are worth waking the pipeline for
+	ended   bool // requests are not taken any more
 
 	lengths [2]int        // of the last two batches
 	took    time.Duration // by the log for the last one
@@ -56,33 +66,85 @@ type pipeline struct {
 }
 
 func newPipeline(t *tree, j *journal, log zerolog.Logger) *pipeline {
-	return &pipeline{
+	p := &pipeline{
 		tree: t, journal: j, log: log, watches: newWatches(),
-		queue: make(chan *request, queueLength), stopped: make(chan struct{}), snapshotLog: snapshotLog,
+		arrived: make(chan struct{}, 1), enough: 1, snapshotLog: snapshotLog,
+	}
+	p.room = sync.NewCond(&p.queueMu)
+	return p
+}
+
+// submit hands a request over; a quiet one does not wait for room. It is false when the server is ending; done is not
+// called then.
+func (p *pipeline) submit(r *request) bool {
+	r.begun = time.Now()
+	p.queueMu.Lock()
+	defer p.queueMu.Unlock()
+	for !p.ended && !r.quiet && !p.roomy() {
+		p.notify()
+		p.room.Wait()
+	}
+	if p.ended {
+		return false
+	}
+	p.queue, p.queued = append(p.queue, r), p.queued+r.size
+	if !r.quiet {
+		p.notify()
+	}
+	return true
+}
+
+func (p *pipeline) roomy() bool { return len(p.queue) < queueRequests && p.queued < queueBytes }
+
+// hasRoom tells whether submit would not wait for it.
+func (p *pipeline) hasRoom() bool {
+	p.queueMu.Lock()
+	defer p.queueMu.Unlock()
+	return p.roomy()
+}
+
+// answered waits while a batch is being answered, which takes no waiting for clients.
+func (p *pipeline) answered() {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+}
+
+// wake tells of requests that were submitted quietly.
+func (p *pipeline) wake() {
+	p.queueMu.Lock()
+	defer p.queueMu.Unlock()
+	p.notify()
+}
+
+// notify wakes the pipeline if it is worth while; queueMu is held.
+func (p *pipeline) notify() {
+	if len(p.queue) < p.enough {
+		return
+	}
+	select {
+	case p.arrived <- struct{}{}:
+	default:
 	}
 }
 
-// submit hands a request over. It is false when the server is ending; done is not called then.
-func (p *pipeline) submit(r *request) bool {
-	r.begun = time.Now()
-	select {
-	case p.queue <- r:
-		return true
-	case <-p.stopped:
-		return false
-	}
+// outstanding is how many requests wait.
+func (p *pipeline) outstanding() int {
+	p.queueMu.Lock()
+	defer p.queueMu.Unlock()
+	return len(p.queue)
 }
 
 // run works until ctx ends.
 func (p *pipeline) run(ctx context.Context) {
 	defer p.background.Wait()
-	defer close(p.stopped)
+	defer p.end()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case first := <-p.queue:
-			batch := p.fill(first)
+		case <-p.arrived:
+		}
+		if batch := p.gather(); len(batch) > 0 {
 			p.lengths = [2]int{p.lengths[1], len(batch)}
 			p.commit(batch)
 			p.tidy(ctx)
@@ -90,30 +152,43 @@ func (p *pipeline) run(ctx context.Context) {
 	}
 }
 
-// fill adds to a batch what is waiting already. Where the batches before were larger, it waits a little for more: many
-// clients whose writes were answered together are about to write again together. One that writes alone never waits.
-func (p *pipeline) fill(first *request) []*request {
-	batch, size := []*request{first}, first.size
-	expected := max(p.lengths[0], p.lengths[1])
-	late := time.NewTimer(min(p.took, gatherPause))
-	defer late.Stop()
-	for len(batch) < batchRequests && size < batchBytes {
-		var r *request
-		select {
-		case r = <-p.queue:
-		default:
-			if len(batch) >= expected {
-				return batch
-			}
+func (p *pipeline) end() {
+	p.queueMu.Lock()
+	p.ended = true
+	p.queueMu.Unlock()
+	p.room.Broadcast()
+}
+
+// gather takes a batch of what is waiting. Where the batches before were larger, it waits a little for more: many clients
+// whose writes were answered together are about to write again together. One that writes alone never waits.
+func (p *pipeline) gather() (batch []*request) {
+	p.queueMu.Lock()
+	defer p.queueMu.Unlock()
+	p.enough = max(p.lengths[0], p.lengths[1], 1)
+	if len(p.queue) > 0 && len(p.queue) < p.enough {
+		late := time.NewTimer(min(p.took, gatherPause))
+		defer late.Stop()
+		for waiting := true; waiting && len(p.queue) < p.enough; {
+			p.queueMu.Unlock()
 			select {
-			case r = <-p.queue:
+			case <-p.arrived:
 			case <-late.C:
-				return batch
+				waiting = false
 			}
+			p.queueMu.Lock()
 		}
-		batch = append(batch, r)
-		size += r.size
 	}
+	p.enough = 1
+	n, size := 0, 0
+	for n < len(p.queue) && n < batchRequests && size < batchBytes {
+		size += p.queue[n].size
+		n++
+	}
+	batch = slices.Clone(p.queue[:n])
+	p.queue = slices.Delete(p.queue, 0, n)
+	p.queued -= size
+	p.notify()
+	p.room.Broadcast()
 	return batch
 }
 
@@ -150,6 +225,8 @@ func (p *pipeline) commit(batch []*request) {
 	}
 
 	p.finish(batch, made, txns, failed, refusal)
+	p.sending.Lock()
+	defer p.sending.Unlock()
 	for _, r := range batch {
 		if r.out != nil {
 			r.out.flush()
@@ -226,6 +303,9 @@ func (p *pipeline) tidy(ctx context.Context) {
 // prepare turns a request into the effects of a transaction and fills in its answer. ok is false when there is nothing
 // to commit.
 func (v *view) prepare(r *request) (effects []effect, ok bool) {
+	if r.answer != codeOK {
+		return nil, false
+	}
 	if r.kind != opOpenSession && !v.alive(r.caller) {
 		r.answer = codeSessionExpired
 		return nil, false

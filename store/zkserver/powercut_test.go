@@ -16,13 +16,13 @@ import (
 // volatile is a disk of which a power cut leaves what was synced, and of the rest nobody knows what.
 type volatile struct {
 	*disk
-	mu    sync.Mutex       // held while anything is written
-	sizes map[string]int64 // of files, as synced last, by path
-	names map[string]bool  // that are in the synced directory
+	mu     sync.Mutex        // held while anything is written
+	synced map[string][]byte // content of files, as synced last, by path
+	names  map[string]bool   // that are in the synced directory
 }
 
 func newVolatile() *volatile {
-	v := &volatile{disk: newDisk(true), sizes: map[string]int64{}, names: map[string]bool{}}
+	v := &volatile{disk: newDisk(true), synced: map[string][]byte{}, names: map[string]bool{}}
 	v.write = func(f *os.File, b []byte, off int64) (int, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -36,8 +36,8 @@ func newVolatile() *volatile {
 			return err
 		}
 		if !info.IsDir() {
-			v.sizes[f.Name()] = info.Size()
-			return nil
+			v.synced[f.Name()], err = os.ReadFile(f.Name())
+			return err
 		}
 		entries, err := os.ReadDir(f.Name())
 		for _, e := range entries {
@@ -47,6 +47,9 @@ func newVolatile() *volatile {
 	}
 	return v
 }
+
+// sector is how much a disk writes wholly or not at all.
+const sector = 512
 
 // cut copies a directory as a power cut might leave it.
 func (v *volatile) cut(t *testing.T, dir string) string {
@@ -66,20 +69,29 @@ func (v *volatile) cut(t *testing.T, dir string) string {
 		if !v.names[path] && rand.IntN(2) == 0 {
 			continue
 		}
-		synced := int(v.sizes[path])
-		if strings.HasSuffix(path, segmentSuffix) && synced < len(content) {
-			kept := synced + rand.IntN(len(content)-synced+1)
-			if rand.IntN(2) == 0 {
-				clear(content[kept:]) // the file has grown, but not its content
-			} else {
-				content = content[:kept]
-			}
+		if strings.HasSuffix(path, segmentSuffix) {
+			content = torn(v.synced[path], content)
 		}
 		if err := os.WriteFile(filepath.Join(to, e.Name()), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return to
+}
+
+// torn is a file of which only some of what was written since the last sync is on the disk: any of its sectors, and any
+// part of its new length. Where the file has grown, but not its content, there are zeros.
+func torn(synced, written []byte) []byte {
+	shorter, longer := min(len(synced), len(written)), max(len(synced), len(written))
+	content := make([]byte, shorter+rand.IntN(longer-shorter+1))
+	copy(content, synced)
+	share := rand.IntN(3) // of the sectors: none, half, all
+	for at := 0; at < min(len(content), len(written)); at += sector {
+		if rand.IntN(2) < share {
+			copy(content[at:min(at+sector, len(content))], written[at:])
+		}
+	}
+	return content
 }
 
 func TestPowerCutKeepsEverythingThatWasAcknowledged(t *testing.T) {

@@ -1,6 +1,7 @@
 package zkserver
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -197,12 +198,12 @@ func (j *journal) replayLast(r *reading, info types.SegmentInfo) error {
 	if zxid, found := laterBatch(info.ID, content, last); found {
 		return &Damage{File: path, Zxid: last + 1, Reason: fmt.Sprintf("it cannot be read, though the log goes on to zxid 0x%x", zxid)}
 	}
-	j.logged = j.file.size
+	end, _ := endOf(info, content, last)
+	j.logged = end
 	if err := j.replay(r.tree, info, last); err != nil {
 		return err
 	}
-	end, _ := endOf(info, content, last)
-	if torn := int64(len(content)) - end; torn > 0 {
+	if torn := written(content) - end; torn > 0 {
 		r.notes = append(r.notes, fmt.Sprintf("%s ends with %d bytes that are no whole record: a write that was cut off and never acknowledged", path, torn))
 	}
 	return nil
@@ -249,6 +250,10 @@ const (
 	segmentHeader = 32
 	frameHeader   = 8 // before each entry, and all of a commit; frames are aligned to it too
 )
+
+// written is where in a segment the zeros begin that it was grown ahead with. It may be a few bytes before the end of the
+// last record, if that ends with zeros.
+func written(content []byte) int64 { return int64(len(bytes.TrimRight(content, "\x00"))) }
 
 // endOf is where in a segment the batch ends that last is in, or the last whole one before it, and the last transaction of
 // that.

@@ -1,10 +1,11 @@
 // Package zkserver is a single-node server of the ZooKeeper client protocol, durable in one directory. It is what
 // `helios solo` and the tests run instead of a ZooKeeper ensemble, so that every role has one store and one client.
 //
-// A request is read by its connection (conn.go), decoded (protocol.go, wire.go) and, if it changes something, put through
-// the pipeline (pipeline.go): a batch of requests is checked against the tree (prepare.go), written to the log with one
-// fsync (journal.go), applied to the tree (tree.go, which also tells the events), and answered (outbox.go). Reads are
-// answered by the connection from the tree, after its own writes (read.go). Nothing is visible before it is durable.
+// A request is read by its connection (conn.go), or by one goroutine for all of TCP (poller.go), decoded (protocol.go,
+// wire.go) and, if it changes something, put through the pipeline (pipeline.go): a batch of requests is checked against
+// the tree (prepare.go), written to the log with one fsync (journal.go), applied to the tree (tree.go, which also tells
+// the events), and answered (outbox.go). Reads are answered from the tree at once, after the connection's own writes
+// (read.go). Nothing is visible before it is durable.
 //
 // The package owns the state directory and its formats. It never speaks to other servers, interprets no node's content,
 // and knows nothing of Helios. It follows testdata/spec/7-zookeeper-protocol.md where the protocol's public description
@@ -61,6 +62,7 @@ type Server struct {
 	superDigest            string
 	started                time.Time
 	pipeline               *pipeline
+	poller                 *poller // nil without an address
 	sessions               *liveSessions
 	incoming               chan net.Conn // from ServeConn
 	ended                  chan struct{} // closed when Run returns
@@ -107,10 +109,15 @@ func New(opts Options) (*Server, error) {
 			return nil, fmt.Errorf("listen on %s: %w", opts.Addr, err)
 		}
 		s.listener = l
+		if s.poller, err = newPoller(); err != nil {
+			l.Close()
+			return nil, err
+		}
 	}
 	if err := s.open(opts.Dir, newDisk(opts.NoSync)); err != nil {
 		if s.listener != nil {
 			s.listener.Close()
+			s.poller.close()
 		}
 		return nil, err
 	}
@@ -170,6 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 	committing.Go(func() error { s.pipeline.run(pipeline); return nil })
 
 	var serving sync.WaitGroup
+	polling, ctx := errgroup.WithContext(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { s.tend(ctx); return nil })
 	g.Go(func() error {
@@ -183,6 +191,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	if s.listener != nil {
+		polling.Go(func() error { return s.poller.run(s.pipeline) })
 		g.Go(func() error { return s.accept(ctx, &serving) })
 		context.AfterFunc(ctx, func() { s.listener.Close() })
 	}
@@ -190,6 +199,10 @@ func (s *Server) Run(ctx context.Context) error {
 	s.closeConns()
 	err := g.Wait()
 	serving.Wait()
+	if s.poller != nil {
+		s.poller.close()
+	}
+	err = errors.Join(err, polling.Wait())
 	stopPipeline()
 	err = errors.Join(err, committing.Wait())
 	if s.pipeline.journal != nil {

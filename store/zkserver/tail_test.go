@@ -28,7 +28,7 @@ func shortLog(t *testing.T) (dir, path string, states map[int64]map[string]strin
 	note()
 	for i := range 6 {
 		if i == 4 {
-			from = len(must(os.ReadFile(path)))
+			from = len(records(t, path))
 		}
 		must(c.Create(fmt.Sprint("/n", i), []byte("some data"), 0, everyone))
 		note()
