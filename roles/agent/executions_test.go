@@ -157,8 +157,8 @@ func TestPortsOfContainersThatAreFound(t *testing.T) {
 					t.Errorf("%s has %v, the one before the loss had %v", id, has, had)
 				}
 				status, _ := b.statuses.last(testID("a"))
-				if got := *status.Ports["p"].ExternalPort; int(got) != has[0].Host || status.State != job.Running {
-					t.Errorf("%s at %d, want what the container has: %v", status.State, got, has)
+				if got := status.Ports["p"].ExternalPort; got == nil || int(*got) != has[0].Host || status.State != job.Running {
+					t.Errorf("%s at %v, want what the container has: %v", status.State, status.Ports, has)
 				}
 				if got, want := status.Env["HELIOS_PORT_p"], fmt.Sprint("h:", has[0].Host); got != want {
 					t.Errorf("environment %s, want %s", got, want)
