@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -349,26 +348,4 @@ func (e *Engine) Exec(ctx context.Context, id string, command []string) (int, er
 		return 0, fmt.Errorf("execute in container %s: %w", id, err)
 	}
 	return code, nil
-}
-
-// Logs copies what a container has written; with follow, until it ends or ctx does. tail is the number of lines from
-// the end to begin with; negative means all.
-func (e *Engine) Logs(ctx context.Context, id string, follow bool, tail int, stdout, stderr io.Writer) error {
-	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow}
-	if tail >= 0 {
-		options.Tail = fmt.Sprint(tail)
-	}
-	err := e.converse(ctx, 0, nil, func(ctx context.Context, cli *client.Client) error {
-		logs, err := cli.ContainerLogs(ctx, id, options)
-		if err != nil {
-			return err
-		}
-		defer logs.Close()
-		_, err = stdcopy.StdCopy(stdout, stderr, logs)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("logs of container %s: %w", id, err)
-	}
-	return nil
 }

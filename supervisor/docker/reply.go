@@ -14,8 +14,7 @@ import (
 // thousand containers are listed in half of it.
 const maxReply = 64 << 20
 
-// reply is how much of an answer may still come. An answer that is longer breaks its connection. A nil one sets no limit,
-// for what is read piece by piece.
+// reply is how much of an answer may still come. An answer that is longer breaks its connection.
 type reply struct {
 	limit int64
 	left  atomic.Int64
@@ -34,9 +33,7 @@ func (r *reply) await(ctx context.Context) context.Context {
 			under = secure.NetConn()
 		}
 		if c, ok := under.(*connection); ok {
-			if r != nil {
-				r.more()
-			}
+			r.more()
 			c.reply.Store(r)
 		}
 	}})
