@@ -150,7 +150,7 @@ func agentKilledAmid(tr *trial) {
 	a := c.agents[0]
 	docker := a.docker
 	registry := docker.Registry("127.0.0.1:0")
-	image := registry.Push("probe:1", dockertest.Probe(tr))
+	image := registry.Push("probe:1", dockertest.Calling(tr, dockertest.Probe(tr), []string{"/probe"}, "nonsense")) // not the one that is there
 	mended := make(chan struct{})
 	registry.Break(func(whole http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -183,7 +183,7 @@ func agentKilledAmid(tr *trial) {
 			c.awaitState(id, docker.Host, state)
 		}
 	}
-	begin("pull", job.Job{Image: &image}, job.PullingImage)
+	begin("pull", job.Job{Image: &image, Command: []string{"http"}}, job.PullingImage)
 	for _, what := range []string{"before create", "after create", "before start", "after start"} {
 		begin(what, job.Job{}, "")
 		held.await(tr, what)

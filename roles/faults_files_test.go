@@ -1,6 +1,7 @@
 package roles_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -154,18 +155,23 @@ func stateDamaged(tr *trial) {
 		for _, damaged := range [][]byte{[]byte(garbage), nil, good[:len(good)/2]} {
 			a.kill()
 			fill(tr, a.dir, map[string][]byte{name: damaged})
+			before := registrations(a)
 			a.restart()
 			if name == "id" { // it is nobody, or somebody else, until a person puts that right
 				tr.goesOn(2 * time.Second)
 				a.kill()
 				fill(tr, a.dir, map[string][]byte{name: good})
+				before = registrations(a)
 				a.restart()
 			}
 			tr.ends()
 			tr.reaches(func() error {
-				log := a.log()
-				if strings.LastIndex(log, `"registered"`) < strings.LastIndex(log, `"agent starts"`) {
+				if registrations(a) == before {
 					return errors.New("not registered again")
+				}
+				read, _ := os.ReadFile(filepath.Join(a.dir, "wishes.json"))
+				if len(read) == 0 || name == "wishes.json" && bytes.Equal(read, damaged) {
+					return errors.New("the task list is not read again") // what is deployed before that is in doubt
 				}
 				return c.wished()
 			})
@@ -173,6 +179,9 @@ func stateDamaged(tr *trial) {
 	}
 	c.recovers()
 }
+
+// registrations is how many times the agent has said that it is registered.
+func registrations(a *agent) int { return strings.Count(a.log(), `"registered"`) }
 
 func stateDeleted(tr *trial) {
 	c := tr.start(setup{tasks: 3})
