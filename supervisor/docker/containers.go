@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/helios-go/helios/supervisor"
 )
@@ -42,7 +40,7 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 		}
 		recorded = c
 	}
-	listed, err := e.candidates(ctx, ref)
+	listed, err := e.listed.get(ctx, e.candidates)
 	if err != nil {
 		return supervisor.Container{}, err
 	}
@@ -56,113 +54,10 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 			return now, err
 		}
 	}
-	if recorded.ID == "" && len(listed) == 0 {
+	if recorded.ID == "" && !slices.ContainsFunc(listed, func(c supervisor.Container) bool { return c.Running }) {
 		return supervisor.Container{}, e.vouch(ctx)
 	}
 	return recorded, nil
-}
-
-// candidates lists what runs, or was made and not started, with the task's labels or, whatever its labels, its name. What
-// runs comes first.
-func (e *Engine) candidates(ctx context.Context, ref supervisor.Ref) ([]supervisor.Container, error) {
-	labels, names := make(client.Filters), make(client.Filters)
-	for key, value := range ref.Labels() {
-		if key != supervisor.LabelAgent { // one of several
-			labels.Add("label", key+"="+value)
-		}
-	}
-	for _, prefix := range ref.NamePrefixes() {
-		names.Add("name", "^/?"+regexp.QuoteMeta(prefix)+"[0-9a-f]+$")
-	}
-	lists := make([][]supervisor.Container, 2)
-	both, ctx := errgroup.WithContext(ctx)
-	for i, filters := range []client.Filters{labels, names} {
-		for _, state := range []container.ContainerState{container.StateCreated, container.StateRunning, container.StatePaused} {
-			filters.Add("status", string(state))
-		}
-		both.Go(func() (err error) {
-			lists[i], err = e.list(ctx, filters)
-			return err
-		})
-	}
-	if err := both.Wait(); err != nil {
-		return nil, err
-	}
-	running, others := []supervisor.Container{}, []supervisor.Container{}
-	for _, c := range slices.Concat(lists...) {
-		if c.Running {
-			running = append(running, c)
-		} else {
-			others = append(others, c)
-		}
-	}
-	return append(running, others...), nil
-}
-
-// vouch fails if the daemon lists no running container and yet counts some: then its lists say nothing. Without a recorded
-// container nothing but a list tells that there is none. One may start or end between the two answers, so they are
-// compared more than once.
-func (e *Engine) vouch(ctx context.Context) error {
-	counted := 0
-	for range 3 {
-		running, err := e.Running(ctx)
-		if err != nil || len(running) > 0 {
-			return err
-		}
-		var answer client.SystemInfoResult
-		err = e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
-			answer, err = cli.Info(ctx, client.InfoOptions{})
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("count containers: %w", err)
-		}
-		if counted = answer.Info.ContainersRunning + answer.Info.ContainersPaused; counted == 0 {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w sensibly: it lists no container, and counts %d that run", supervisor.ErrUnavailable, counted)
-}
-
-// Running lists the running containers.
-func (e *Engine) Running(ctx context.Context) ([]supervisor.Container, error) {
-	return e.list(ctx, nil)
-}
-
-func (e *Engine) list(ctx context.Context, filters client.Filters) ([]supervisor.Container, error) {
-	var answer client.ContainerListResult
-	err := e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
-		answer, err = cli.ContainerList(ctx, client.ContainerListOptions{Filters: filters})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list containers: %w", err)
-	}
-	if answer.Items == nil { // a daemon says [] when there are none
-		return nil, fmt.Errorf("list containers: %w: no list in its answer", supervisor.ErrUnavailable)
-	}
-	containers := make([]supervisor.Container, 0, len(answer.Items))
-	for _, item := range answer.Items {
-		c := supervisor.Container{
-			ID: item.ID, Labels: item.Labels,
-			Running:   item.State == container.StateRunning || item.State == container.StatePaused,
-			Unstarted: item.State == container.StateCreated && time.Since(time.Unix(item.Created, 0)) < fresh,
-		}
-		for _, p := range item.Ports {
-			port := supervisor.PublishedPort{Protocol: p.Type, Container: int(p.PrivatePort), Host: int(p.PublicPort)}
-			if port.Host > 0 && !slices.Contains(c.Ports, port) { // each is listed for each family of addresses
-				c.Ports = append(c.Ports, port)
-			}
-		}
-		for _, name := range item.Names {
-			// A linked container has further names with a path.
-			if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
-				c.Name = name
-			}
-		}
-		containers = append(containers, c)
-	}
-	return containers, nil
 }
 
 // inspect looks at one container; one that is not there is the zero value.

@@ -76,6 +76,7 @@ type Engine struct {
 	maxReply int64         // the same
 	pulls    pulls
 	starts   turns
+	listed   sharedList
 	news     news
 
 	mu        sync.Mutex // guards what follows

@@ -238,7 +238,7 @@ func TestWhatIsFound(t *testing.T) {
 			"containers/json": "200 [" + made(time.Now()) + "," + labelled + "]", "containers/lab/json": state("lab", "running"),
 		}, want: supervisor.Container{ID: "lab", Running: true}},
 		{name: "another one was made long ago", answers: map[string]string{
-			"containers/json": "200 [" + made(time.Now().Add(-time.Hour)) + "]",
+			"containers/json": "200 [" + made(time.Now().Add(-time.Hour)) + "]", "info": `200 {"ContainersRunning":0}`,
 		}},
 		{name: "the other one has ended meanwhile", answers: map[string]string{
 			"containers/json": "200 [" + labelled + "]", "containers/lab/json": state("lab", "exited"),
