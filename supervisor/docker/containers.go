@@ -40,7 +40,7 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 		}
 		recorded = c
 	}
-	listed, err := e.listed.get(ctx, e.candidates)
+	listed, err := e.listed.get(ctx)
 	if err != nil {
 		return supervisor.Container{}, err
 	}

@@ -100,6 +100,7 @@ func New(opts Options) (*Engine, error) {
 		starts:  newTurns(startsAtOnce(), slowStart),
 		waiters: map[string]map[*waiter]bool{},
 	}
+	e.listed.ask = e.candidates
 	probe, err := e.dial()
 	if err != nil {
 		return nil, fmt.Errorf("docker endpoint %s: %w", endpoint.URL, err)

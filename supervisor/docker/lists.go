@@ -14,12 +14,14 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
-// sharedList asks once for all who want the same list at a time: those who come while the daemon is asked share the next
-// answer, so that none is older than its question. The zero value is ready.
+// sharedList asks once for all who want a list at a time: those who come while the daemon is asked share the next answer,
+// so that none is older than its question.
 type sharedList struct {
-	mu      sync.Mutex // guards what follows
-	next    *listing   // has not begun
-	running bool       // another has
+	ask func(context.Context) ([]supervisor.Container, error)
+
+	mu     sync.Mutex // guards what follows
+	next   *listing   // has not begun
+	asking bool       // another has
 }
 
 type listing struct {
@@ -28,9 +30,9 @@ type listing struct {
 	err        error
 }
 
-// all returns the list, which is for reading only. Whoever leaves because ctx ends leaves it to the others.
-func (s *sharedList) get(ctx context.Context, list func(context.Context) ([]supervisor.Container, error)) ([]supervisor.Container, error) {
-	l := s.join(context.WithoutCancel(ctx), list)
+// get returns the list, which is for reading only. Whoever leaves because ctx ends leaves it to the others.
+func (s *sharedList) get(ctx context.Context) ([]supervisor.Container, error) {
+	l := s.join(ctx)
 	select {
 	case <-l.ended:
 		return l.containers, l.err
@@ -39,23 +41,23 @@ func (s *sharedList) get(ctx context.Context, list func(context.Context) ([]supe
 	}
 }
 
-func (s *sharedList) join(ctx context.Context, list func(context.Context) ([]supervisor.Container, error)) *listing {
+func (s *sharedList) join(ctx context.Context) *listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.next == nil {
 		s.next = &listing{ended: make(chan struct{})}
 	}
-	if !s.running {
-		s.running = true
-		go s.serve(ctx, list)
+	if !s.asking {
+		s.asking = true
+		go s.serve(context.WithoutCancel(ctx))
 	}
 	return s.next
 }
 
 // serve makes lists as long as somebody wants one.
-func (s *sharedList) serve(ctx context.Context, list func(context.Context) ([]supervisor.Container, error)) {
+func (s *sharedList) serve(ctx context.Context) {
 	for l := s.begin(); l != nil; l = s.begin() {
-		l.containers, l.err = list(ctx)
+		l.containers, l.err = s.ask(ctx)
 		close(l.ended)
 	}
 }
@@ -64,7 +66,7 @@ func (s *sharedList) begin() *listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.next
-	s.next, s.running = nil, l != nil
+	s.next, s.asking = nil, l != nil
 	return l
 }
 

@@ -13,16 +13,15 @@ import (
 func TestListsAreShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var shared sharedList
 		asked, answer := 0, make(chan error)
-		list := func(context.Context) ([]supervisor.Container, error) {
+		shared := sharedList{ask: func(context.Context) ([]supervisor.Container, error) {
 			asked++
 			number := asked
 			if err := <-answer; err != nil {
 				return nil, err
 			}
 			return []supervisor.Container{{ID: fmt.Sprint("list ", number)}}, nil
-		}
+		}}
 		type reply struct {
 			who  string
 			id   string
@@ -31,7 +30,7 @@ func TestListsAreShared(t *testing.T) {
 		replies := make(chan reply, 10)
 		ask := func(ctx context.Context, who string) {
 			go func() {
-				containers, err := shared.get(ctx, list)
+				containers, err := shared.get(ctx)
 				r := reply{who: who, fail: err}
 				if err == nil {
 					r.id = containers[0].ID
