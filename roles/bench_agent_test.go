@@ -162,8 +162,15 @@ func (l *agentLab) killed() []bar {
 	all := l.ids
 	l.ids = all[:many]
 	helios := func() float64 {
-		before := l.running(nil)
+		before, said := l.running(nil), len(l.agent.log())
 		l.run(exec.Command("docker", append([]string{"kill"}, slices.Collect(maps.Values(before))...)...))
+		storetest.Eventually(l.b, patient, func() error { // asking the API for so many tasks is work that docker run is spared
+			<-time.After(200 * time.Millisecond)
+			if n := strings.Count(l.agent.log()[said:], `"state":"RUNNING"`); n < many {
+				return fmt.Errorf("%d of %d run", n, many)
+			}
+			return nil
+		})
 		after := l.running(before)
 		var ended time.Time
 		for _, container := range before {

@@ -96,8 +96,10 @@ func (h *history) save() error {
 }
 
 // keep has the file follow what is queued.
-func (h *history) keep() {
-	if err := h.file.save(); err != nil {
+func (h *history) keep() { h.kept(h.file.save()) }
+
+func (h *history) kept(err error) {
+	if err != nil {
 		h.log.Warn().Err(err).Msg("history events are only in memory")
 	}
 }
@@ -194,7 +196,7 @@ func (h *history) drain(ctx context.Context, write func(context.Context, job.Tas
 	stored := 0
 	defer func() {
 		if stored > 0 {
-			h.keep()
+			h.kept(h.file.soon())
 		}
 	}()
 	for {

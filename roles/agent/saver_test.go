@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,5 +46,41 @@ func TestManyAreSavedAtOnce(t *testing.T) {
 			t.Errorf("a write that failed: %v", err)
 		}
 		saved(3)
+	})
+}
+
+// TestThoseInNoHurryGatherForAWrite: they are served by a write that begins a while after the one before, or sooner by
+// one that begins for somebody else.
+func TestThoseInNoHurryGatherForAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var began []time.Duration
+		s := newSaver(func() error {
+			began = append(began, time.Since(start))
+			time.Sleep(gather / 10)
+			return nil
+		})
+		var all sync.WaitGroup
+		saved := func(save func() error, by time.Duration) {
+			all.Go(func() {
+				if err := save(); err != nil || time.Since(start) != by+gather/10 {
+					t.Errorf("saved after %s (%v), want a write at %s", time.Since(start), err, by)
+				}
+			})
+			synctest.Wait()
+		}
+		saved(s.soon, 0)
+		time.Sleep(gather / 2)
+		for range 100 {
+			saved(s.soon, gather)
+		}
+		all.Wait()
+		saved(s.soon, 2*gather-gather/4)
+		time.Sleep(2*gather - gather/4 - time.Since(start))
+		saved(s.save, 2*gather-gather/4)
+		all.Wait()
+		if want := []time.Duration{0, gather, 2*gather - gather/4}; !slices.Equal(began, want) {
+			t.Errorf("writes began at %v, want %v", began, want)
+		}
 	})
 }

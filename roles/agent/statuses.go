@@ -90,17 +90,17 @@ func (s *statuses) put(status job.TaskStatus) {
 	s.mu.Lock()
 	s.local[status.Job.ID] = text
 	s.mu.Unlock()
-	keep := func() {
-		if err := s.file.save(); err != nil {
+	keep := func(save func() error) {
+		if err := save(); err != nil {
 			s.log.Error().Err(err).Stringer("job", status.Job.ID).Msg("status is only in memory")
 		}
 		ring(s.bell)
 	}
 	if status.ContainerID == nil || known && last.ContainerID != nil && *last.ContainerID == *status.ContainerID {
-		s.writing.Go(keep)
+		s.writing.Go(func() { keep(s.file.soon) })
 		return
 	}
-	keep()
+	keep(s.file.save)
 }
 
 // remove forgets a task.

@@ -14,10 +14,15 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
+// listsApart is how long after the beginning of a list the next one begins at the earliest. A list is work for a daemon, the
+// more the more containers there are, and where many die at once it has enough to do.
+const listsApart = 100 * time.Millisecond
+
 // sharedList asks once for all who want a list at a time: those who come while the daemon is asked share the next answer,
 // so that none is older than its question.
 type sharedList struct {
-	ask func(context.Context) ([]supervisor.Container, error)
+	ask  func(context.Context) ([]supervisor.Container, error)
+	last time.Time // when the last list began; belongs to serve
 
 	mu     sync.Mutex // guards what follows
 	next   *listing   // has not begun
@@ -56,17 +61,28 @@ func (s *sharedList) join(ctx context.Context) *listing {
 
 // serve makes lists as long as somebody wants one.
 func (s *sharedList) serve(ctx context.Context) {
-	for l := s.begin(); l != nil; l = s.begin() {
+	for s.wanted() {
+		time.Sleep(time.Until(s.last.Add(listsApart)))
+		s.last = time.Now()
+		l := s.begin()
 		l.containers, l.err = s.ask(ctx)
 		close(l.ended)
 	}
 }
 
+func (s *sharedList) wanted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asking = s.next != nil
+	return s.asking
+}
+
+// begin takes the list that was wanted: whoever comes from now on waits for another.
 func (s *sharedList) begin() *listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.next
-	s.next, s.asking = nil, l != nil
+	s.next = nil
 	return l
 }
 

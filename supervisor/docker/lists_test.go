@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/helios-go/helios/supervisor"
 )
@@ -14,7 +16,10 @@ func TestListsAreShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked, answer := 0, make(chan error)
+		var began []time.Duration
+		start := time.Now()
 		shared := sharedList{ask: func(context.Context) ([]supervisor.Container, error) {
+			began = append(began, time.Since(start))
 			asked++
 			number := asked
 			if err := <-answer; err != nil {
@@ -62,18 +67,28 @@ func TestListsAreShared(t *testing.T) {
 		heard(nil)
 		answer <- nil
 		heard(map[string]string{"first": "list 1"}) // which is older than the questions of the others
-		ask(t.Context(), "fourth")
+		ask(t.Context(), "fourth")                  // in time: the next list has not begun
 		leave(errors.New("no time"))
 		heard(map[string]string{"impatient": "no time"})
 		answer <- nil
-		heard(map[string]string{"second": "list 2", "third": "list 2"})
+		heard(map[string]string{"second": "list 2", "third": "list 2", "fourth": "list 2"})
+		ask(t.Context(), "fifth")
 		answer <- errors.New("broken")
-		heard(map[string]string{"fourth": "broken"})
+		heard(map[string]string{"fifth": "broken"})
 		if asked != 3 {
 			t.Errorf("%d lists were asked for, want 3", asked)
 		}
 		ask(t.Context(), "last")
+		ask(t.Context(), "the very last") // comes while the list waits to begin
 		answer <- nil
-		heard(map[string]string{"last": "list 4"})
+		heard(map[string]string{"last": "list 4", "the very last": "list 4"})
+		time.Sleep(time.Hour)
+		ask(t.Context(), "late")
+		answer <- nil
+		heard(map[string]string{"late": "list 5"})
+		apart := listsApart
+		if want := []time.Duration{0, apart, 2 * apart, 3 * apart, 3*apart + time.Hour}; !slices.Equal(began, want) {
+			t.Errorf("lists began at %v, want %v", began, want)
+		}
 	})
 }
