@@ -196,7 +196,7 @@ func (l *agentLab) killed() []bar {
 		}()
 		return latest(began, names)
 	}
-	took := inTurn(3, helios, docker)
+	took := inTurn(7, helios, docker)
 	l.ids = all
 	return []bar{{what: "kill of forty containers to start of their successors; docker run", unit: "ms", limit: 1000, times: 1.15, ours: took[0], floor: took[1]}}
 }
