@@ -114,12 +114,13 @@ type lab struct {
 	cluster *cluster
 	solo    *soloCluster
 	bars    []bar
+	ports   map[string]bool // given out by freePort
 }
 
 // newLab prepares Docker, and the table that is printed at the end.
 func newLab(b *testing.B, title string) *lab {
 	b.Setenv("HELIOS_E2E", "1") // without Docker it fails
-	before, l := load(), &lab{b: b}
+	before, l := load(), &lab{b: b, ports: make(map[string]bool)}
 	b.Cleanup(func() { // the last of all: for a missed bar nobody wants to see the logs of all processes
 		if !b.Failed() {
 			fmt.Printf("\n\n%s: median [least–most] of up to %d; %d cores, load average %s before and %s after\n\n",
@@ -360,14 +361,20 @@ func (l *lab) moments(container string) moments {
 	return inspected.State
 }
 
+// freePort is a port that nobody listens at, and that was not given out before.
 func (l *lab) freePort() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		l.b.Fatal(err)
+	for {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			l.b.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(listener.Addr().String())
+		listener.Close()
+		if !l.ports[port] {
+			l.ports[port] = true
+			return port
+		}
 	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
 }
 
 // cpu is how long the process has computed.
