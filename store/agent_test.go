@@ -80,7 +80,7 @@ func TestAgentTakesOverFromOneThatIsSilent(t *testing.T) {
 				must(t, s.PutHostInfo(t.Context(), "h1", host.Info{}))
 			}
 			must(t, s.PutTaskStatus(t.Context(), "h1", j.ID.String(), nil))
-			must(t, s.AppendHistory(t.Context(), "h1", 1, job.TaskStatus{Job: j, State: job.Running}))
+			must(t, remember(t.Context(), s, "h1", 1, job.TaskStatus{Job: j, State: job.Running}))
 			before, err := s.session.stat(t.Context(), configHostJob("h1", j.ID.String()))
 			must(t, err)
 			former, err := s.session.get(t.Context(), configHostID("h1"))

@@ -52,7 +52,7 @@ func TestOneBadNodeSpoilsNothingElse(t *testing.T) {
 		must(t, s.RegisterHost(ctx, "h2", "id2"))
 		must(t, s.CreateJob(ctx, other))
 		must(t, s.Deploy(ctx, "h1", start(other), ""))
-		must(t, s.AppendHistory(ctx, "h1", 1, status))
+		must(t, remember(ctx, s, "h1", 1, status))
 		for path, data := range map[string]string{
 			statusHostInfo("h1"): hostInfo, statusHostAgentInfo("h1"): agentInfo, statusHostLabels("h1"): `{"a":"b"}`,
 			statusHostEnvironment("h1"): `{}`, statusHostJob("h1", web.ID.String()): statusText(web.ID),

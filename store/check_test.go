@@ -279,7 +279,7 @@ func TestTreeThatIsUsedIsClean(t *testing.T) {
 		deployed(t, s, web)
 		must(t, s.CreateJob(t.Context(), db))
 		must(t, s.Deploy(t.Context(), "h1", start(db), ""))
-		must(t, s.AppendHistory(t.Context(), "h1", 1, job.TaskStatus{Job: web, State: job.Running}))
+		must(t, remember(t.Context(), s, "h1", 1, job.TaskStatus{Job: web, State: job.Running}))
 		_, err := s.Undeploy(t.Context(), "h1", db.ID, "")
 		must(t, err)
 		must(t, s.RemoveJob(t.Context(), db.ID, ""))

@@ -74,7 +74,7 @@ func TestNothingIsWrittenToATreeOfAnotherCluster(t *testing.T) {
 		_, listing := guarded.JobIDs(ctx)
 		for _, err := range []error{
 			registering, listing, guarded.CreateJob(ctx, sample("web")), guarded.RegisterHost(ctx, "h1", "id1"),
-			guarded.AppendHistory(ctx, "h1", 1, job.TaskStatus{Job: sample("web"), State: job.Running}),
+			remember(ctx, guarded, "h1", 1, job.TaskStatus{Job: sample("web"), State: job.Running}),
 			guarded.RemoveTaskStatus(ctx, "h1", "web"), guarded.DeregisterHost(ctx, "h1"),
 		} {
 			if !errors.Is(err, ErrNoCluster) {

@@ -107,7 +107,7 @@ func (r replay) follow(tree storetest.Tree, hostName string, id job.ID) {
 	for _, path := range slices.Sorted(maps.Keys(tree)) {
 		if text, ok := strings.CutPrefix(path, prefix); ok {
 			status := in(r.T, tree, path, (*job.TaskStatus).JSON)
-			must(r, r.agent.AppendHistory(ctx, hostName, eventTimes([]string{text})[0], status))
+			must(r, remember(ctx, r.agent, hostName, eventTimes([]string{text})[0], status))
 		}
 	}
 	if _, reported := tree[statusHostJob(hostName, id.String())]; reported {

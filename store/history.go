@@ -17,60 +17,106 @@ import (
 // maxEvents is how many events of a job are kept for each host (zookeeper §10.4).
 const maxEvents = 30
 
-// AppendHistory writes an event of a task and deletes the oldest beyond thirty (zookeeper §10.4). An event that is there
-// already is not written twice; another one of the same millisecond moves this one to the next free one (Q7), and one that
-// is older than thirty others comes after them: its milliseconds may be free only because they were deleted. Failing to
-// delete is no error: the next event tries again. It returns ErrName for a host or job that cannot be named.
-func (s *Store) AppendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) error {
-	id := status.Job.ID
+// AppendHistory writes events of a task, oldest first and each with its status, and deletes the oldest beyond thirty
+// (zookeeper §10.4). An event that is there already is not written twice; another one of the same millisecond moves this
+// one to the next free one (Q7), and one that is older than thirty others comes after them: its milliseconds may be free
+// only because they were deleted. Failing to delete is no error: the next event tries again.
+//
+// It returns how many of the events are there now, from the first on; the error is of the one after them. ErrName is that
+// of a host or job that cannot be named, ErrTooLarge that of an event that can never be written.
+func (s *Store) AppendHistory(ctx context.Context, hostName string, id job.ID, events []job.TaskStatusEvent) (int, error) {
+	what := "write history of job " + id.String() + " on"
 	if !legalName(hostName) || !legalName(id.String()) {
-		return named("write history of job "+id.String()+" on", hostName, ErrName)
+		return 0, named(what, hostName, ErrName)
 	}
-	times, err := s.appendHistory(ctx, hostName, at, status)
-	if err != nil {
-		return named("write history of job "+id.String()+" on", hostName, err)
-	}
-	for _, old := range times[:max(0, len(times)-maxEvents)] {
-		if err := s.session.remove(ctx, historyEvent(id, hostName, old)); err != nil {
-			s.log.Warn().Err(err).Str("job", id.String()).Str("host", hostName).Msg("old history is left for later")
-			break
+	written := 0
+	for written < len(events) {
+		n, old, err := s.appendHistory(ctx, hostName, id, events[written:])
+		if err != nil {
+			return written, named(what, hostName, err)
+		}
+		written += n
+		if err := s.session.removeAll(ctx, old); err != nil {
+			s.log.Warn().Err(err).Stringer("job", id).Str("host", hostName).Msg("old history is left for later")
 		}
 	}
-	return nil
+	return written, nil
 }
 
-// appendHistory writes the event and returns the times of all that there are then.
-func (s *Store) appendHistory(ctx context.Context, hostName string, at int64, status job.TaskStatus) ([]int64, error) {
-	id, data := status.Job.ID, document.Canonical(status.JSON())
+// appendHistory writes in one transaction as many of the events as it can hold. It returns how many, and the nodes of those
+// that are beyond thirty then.
+func (s *Store) appendHistory(ctx context.Context, hostName string, id job.ID, events []job.TaskStatusEvent) (n int, old []string, err error) {
 	for {
 		list, err := s.session.children(ctx, historyEvents(id, hostName))
 		if errors.Is(err, zk.ErrNoNode) {
 			err = s.session.ensure(ctx, historyEvents(id, hostName))
 		}
 		if err != nil {
-			return nil, err
+			return 0, nil, err
 		}
-		times := eventTimes(list.names)
-		first, _ := slices.BinarySearch(times, at)
-		older := first == 0 && len(times) >= maxEvents // it would be the next to be deleted
-		for _, later := range times[first:] {
-			if later > at && !older {
-				break
+		var (
+			t       txn
+			times   = eventTimes(list.names)
+			planned = make(map[int64][]byte)
+		)
+		n, old = 0, nil
+		read := func(at int64) ([]byte, error) {
+			if data, ok := planned[at]; ok {
+				return data, nil
 			}
-			there, err := s.session.get(ctx, historyEvent(id, hostName, later))
-			if err != nil && !errors.Is(err, zk.ErrNoNode) {
-				return nil, err
+			there, err := s.session.get(ctx, historyEvent(id, hostName, at))
+			if errors.Is(err, zk.ErrNoNode) {
+				return nil, nil
 			}
-			if err == nil && bytes.Equal(there.data, data) {
-				return times, nil
-			}
-			at = later + 1
+			return there.data, err
 		}
-		err = s.session.create(ctx, historyEvent(id, hostName, at), data, 0)
+		for _, event := range events {
+			data := document.Canonical(event.Status.JSON())
+			at, there, err := placeEvent(times, event.Timestamp, data, read)
+			if err != nil {
+				return 0, nil, err
+			}
+			if !there {
+				more := t
+				more.create(historyEvent(id, hostName, at), data)
+				if n > 0 && !s.session.fits(&more) {
+					break
+				}
+				t, planned[at] = more, data
+				i, _ := slices.BinarySearch(times, at)
+				times = slices.Insert(times, i, at)
+			}
+			n++
+			for len(times) > maxEvents {
+				old = append(old, historyEvent(id, hostName, times[0]))
+				times = times[1:]
+			}
+		}
+		_, err = s.session.commit(ctx, &t)
 		if !errors.Is(err, zk.ErrNodeExists) { // be it by ourselves, unheard
-			return append(times, at), err
+			return n, old, err
 		}
 	}
+}
+
+// placeEvent finds the time that an event gets among those that there are, or that it is there already; read reads one.
+func placeEvent(times []int64, at int64, data []byte, read func(int64) ([]byte, error)) (placed int64, there bool, err error) {
+	first, _ := slices.BinarySearch(times, at)
+	older := first == 0 && len(times) >= maxEvents // it would be the next to be deleted
+	for _, later := range times[first:] {
+		if later > at && !older {
+			break
+		}
+		was, err := read(later)
+		if err != nil {
+			return 0, false, err
+		}
+		if bytes.Equal(was, data) {
+			return later, true, nil
+		}
+		at = later + 1
+	}
+	return at, false, nil
 }
 
 // eventTimes are the times that event nodes are named by, ascending. A node that is named otherwise is not ours.

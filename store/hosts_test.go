@@ -137,7 +137,7 @@ func TestDeregistrationLeavesNothingOfAHost(t *testing.T) {
 		must(t, s.session.create(t.Context(), statusHostUp("h1"), nil, zk.FlagEphemeral))
 		must(t, s.PutTaskStatus(t.Context(), "h1", j.ID.String(), []byte("{}")))
 		for at := range int64(5) {
-			must(t, s.AppendHistory(t.Context(), "h1", at, job.TaskStatus{Job: j, State: job.Running}))
+			must(t, remember(t.Context(), s, "h1", at, job.TaskStatus{Job: j, State: job.Running}))
 		}
 		must(t, s.DeregisterHost(t.Context(), "h1"))
 		for path := range dump(t, s) {

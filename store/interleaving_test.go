@@ -320,7 +320,7 @@ func (a *actor) perform(ctx context.Context, o *operation, registration **Regist
 		o.answer = s.PutTaskStatus(ctx, o.host, id.String(), []byte("{}"))
 	case remembers:
 		status := job.TaskStatus{Job: o.job, Goal: o.goal, State: job.Running, ContainerID: new(fmt.Sprint(o.event))}
-		o.answer = s.AppendHistory(ctx, o.host, o.at, status)
+		o.answer = remember(ctx, s, o.host, o.at, status)
 	case recalls:
 		o.history, o.answer = s.History(ctx, id)
 	}

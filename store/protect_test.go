@@ -60,7 +60,7 @@ func grown(t *testing.T, master, agent *Store) job.Job {
 	must(t, agent.PutLabels(ctx, "h1", map[string]string{"a": "b"}))
 	must(t, agent.PutTaskStatus(ctx, "h1", j.ID.String(), []byte("{}")))
 	for at := range int64(maxEvents + 3) {
-		must(t, agent.AppendHistory(ctx, "h1", 1000+at, job.TaskStatus{Job: j, State: job.Running}))
+		must(t, remember(ctx, agent, "h1", 1000+at, job.TaskStatus{Job: j, State: job.Running}))
 	}
 	return j
 }
@@ -243,7 +243,7 @@ func TestCredentialsThatDoNotFitChangeNothing(t *testing.T) {
 			s := open(t, c.opts)
 			for what, err := range map[string]error{
 				"register": register(s), "write": s.PutLabels(ctx, "h1", nil), "status": s.PutTaskStatus(ctx, "h1", "x", nil),
-				"history": s.AppendHistory(ctx, "h1", 1, job.TaskStatus{Job: j}), "create": s.CreateJob(ctx, sample("other")),
+				"history": remember(ctx, s, "h1", 1, job.TaskStatus{Job: j}), "create": s.CreateJob(ctx, sample("other")),
 				"remove": s.RemoveTaskStatus(ctx, "h1", j.ID.String()), "deregister": s.DeregisterHost(ctx, "h1"),
 			} {
 				if !errors.Is(err, ErrDenied) || !strings.HasSuffix(err.Error(), ": zookeeper denies it to "+c.who) {

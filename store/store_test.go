@@ -99,7 +99,10 @@ func background(t testing.TB, f func(ctx context.Context) error) (stop func() er
 }
 
 // must fails the test on an error.
-func must(t testing.TB, err error) {
+func must(t interface {
+	Helper()
+	Fatal(args ...any)
+}, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

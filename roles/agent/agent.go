@@ -219,8 +219,8 @@ func (a *Agent) duties() []func(context.Context) error {
 	}
 	if !a.opts.DisableHistory {
 		duties = append(duties, func(ctx context.Context) error {
-			return a.history.run(ctx, func(ctx context.Context, event job.TaskStatusEvent) error {
-				return a.store.AppendHistory(ctx, a.opts.Name, event.Timestamp, *event.Status)
+			return a.history.run(ctx, func(ctx context.Context, id job.ID, events []job.TaskStatusEvent) (int, error) {
+				return a.store.AppendHistory(ctx, a.opts.Name, id, events)
 			})
 		})
 	}

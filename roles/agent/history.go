@@ -144,22 +144,22 @@ func (h *history) drop(id job.ID) {
 	}
 }
 
-// head is the oldest event of all.
-func (h *history) head() (job.ID, job.TaskStatusEvent, bool) {
+// head is the queue with the oldest event of all; none, when there is none.
+func (h *history) head() (job.ID, []job.TaskStatusEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.queues) == 0 {
-		return job.ID{}, job.TaskStatusEvent{}, false
+		return job.ID{}, nil
 	}
 	id := h.oldest()
-	return id, h.queues[id][0], true
+	return id, h.queues[id]
 }
 
-// written takes an event that was stored off its queue, if it is still the first there.
-func (h *history) written(id job.ID, timestamp int64) {
+// written takes the events up to one that was stored off their queue.
+func (h *history) written(id job.ID, last job.TaskStatusEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if queue := h.queues[id]; len(queue) > 0 && queue[0].Timestamp == timestamp {
+	for len(h.queues[id]) > 0 && h.queues[id][0].Timestamp <= last.Timestamp {
 		h.drop(id)
 	}
 	if len(h.queues[id]) == 0 && h.newest[id] < time.Now().UnixMilli() {
@@ -167,8 +167,12 @@ func (h *history) written(id job.ID, timestamp int64) {
 	}
 }
 
-// run hands the events to write, oldest first, until ctx ends. What fails is tried again a second later.
-func (h *history) run(ctx context.Context, write func(context.Context, job.TaskStatusEvent) error) error {
+// appendFunc writes events of one job, and returns how many; the error is of the one after them.
+type appendFunc func(context.Context, job.ID, []job.TaskStatusEvent) (int, error)
+
+// run hands the events to write, oldest first and those of one job together, until ctx ends. What fails is tried again a
+// second later. The events of one start come close together, so it gathers them for a moment.
+func (h *history) run(ctx context.Context, write appendFunc) error {
 	var reminder store.Reminder
 	for {
 		err := h.drain(ctx, write)
@@ -188,11 +192,12 @@ func (h *history) run(ctx context.Context, write func(context.Context, job.TaskS
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		sleep(ctx, gather)
 	}
 }
 
 // drain writes what is queued. The file follows at the end: an event written twice is found to be there already.
-func (h *history) drain(ctx context.Context, write func(context.Context, job.TaskStatusEvent) error) error {
+func (h *history) drain(ctx context.Context, write appendFunc) error {
 	stored := 0
 	defer func() {
 		if stored > 0 {
@@ -200,17 +205,21 @@ func (h *history) drain(ctx context.Context, write func(context.Context, job.Tas
 		}
 	}()
 	for {
-		id, event, more := h.head()
-		if !more {
+		id, events := h.head()
+		if len(events) == 0 {
 			return nil
 		}
-		switch err := write(ctx, event); {
-		case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrName):
+		n, err := write(ctx, id, events)
+		if errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrName) {
 			h.log.Error().Err(err).Msg("a history event can never be written: dropped")
-		case err != nil:
+			n, err = n+1, nil
+		}
+		if n > 0 {
+			h.written(id, events[n-1])
+			stored += n
+		}
+		if err != nil {
 			return err
 		}
-		h.written(id, event.Timestamp)
-		stored++
 	}
 }

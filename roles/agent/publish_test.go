@@ -55,19 +55,29 @@ func TestAnEventTooLargeForTheStoreIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.UnixMilli(1_000_000)
-	for i, name := range []string{"big", "a"} {
-		h.add(job.TaskStatus{Job: job.Job{ID: testID(name)}, State: job.Running}, at.Add(time.Duration(i)*time.Second))
+	add := func(name string, state job.State) {
+		h.add(job.TaskStatus{Job: job.Job{ID: testID(name)}, State: state}, at)
+		at = at.Add(time.Second)
 	}
+	add("big", job.Starting)
+	add("big", job.Running)
+	add("a", job.Running)
+	add("big", job.Exited)
 	var written []string
-	err = h.drain(t.Context(), func(_ context.Context, e job.TaskStatusEvent) error {
-		if e.Status.Job.ID.Name == "big" {
-			return store.ErrTooLarge
+	err = h.drain(t.Context(), func(_ context.Context, id job.ID, events []job.TaskStatusEvent) (int, error) {
+		for i, e := range events {
+			if id.Name == "big" && e.Status.State == job.Running {
+				return i, store.ErrTooLarge
+			}
+			written = append(written, id.Name, string(e.Status.State))
 		}
-		written = append(written, e.Status.Job.ID.Name)
-		return nil
+		return len(events), nil
 	})
-	if err != nil || strings.Join(written, " ") != "a" {
-		t.Errorf("%v, written %v", err, written)
+	if got := strings.Join(written, " "); err != nil || got != "big STARTING a RUNNING big EXITED" {
+		t.Errorf("%v, written %v", err, got)
+	}
+	if len(h.queues) > 0 {
+		t.Errorf("%v is left", h.queues)
 	}
 }
 

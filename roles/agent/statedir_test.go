@@ -277,12 +277,12 @@ func TestHistoryQueue(t *testing.T) {
 		h.add(status("a"), at)
 		var written []string
 		away := errors.New("away")
-		if err := h.drain(t.Context(), func(context.Context, job.TaskStatusEvent) error { return away }); !errors.Is(err, away) {
+		if err := h.drain(t.Context(), func(context.Context, job.ID, []job.TaskStatusEvent) (int, error) { return 0, away }); !errors.Is(err, away) {
 			t.Fatal(err)
 		}
-		err = h.drain(t.Context(), func(_ context.Context, e job.TaskStatusEvent) error {
-			written = append(written, e.Status.Job.ID.Name)
-			return nil
+		err = h.drain(t.Context(), func(_ context.Context, id job.ID, events []job.TaskStatusEvent) (int, error) {
+			written = append(written, id.Name)
+			return len(events), nil
 		})
 		if err != nil || strings.Join(written, "") != "ab" {
 			t.Fatalf("%v, written %v", err, written)
