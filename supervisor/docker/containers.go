@@ -55,7 +55,8 @@ func (e *Engine) Find(ctx context.Context, ref supervisor.Ref) (supervisor.Conta
 		}
 	}
 	if recorded.ID == "" && !slices.ContainsFunc(listed, func(c supervisor.Container) bool { return c.Running }) {
-		return supervisor.Container{}, e.vouch(ctx)
+		_, err := e.vouched.get(ctx)
+		return supervisor.Container{}, err
 	}
 	return recorded, nil
 }

@@ -76,7 +76,8 @@ type Engine struct {
 	maxReply int64         // the same
 	pulls    pulls
 	starts   turns
-	listed   sharedList
+	listed   shared[[]supervisor.Container]
+	vouched  shared[vouched]
 	news     news
 
 	mu        sync.Mutex // guards what follows
@@ -100,7 +101,7 @@ func New(opts Options) (*Engine, error) {
 		starts:  newTurns(startsAtOnce(), slowStart),
 		waiters: map[string]map[*waiter]bool{},
 	}
-	e.listed.ask = e.candidates
+	e.listed.ask, e.vouched.ask = e.candidates, e.vouch
 	probe, err := e.dial()
 	if err != nil {
 		return nil, fmt.Errorf("docker endpoint %s: %w", endpoint.URL, err)

@@ -316,6 +316,36 @@ func TestEmptyListsAreCompared(t *testing.T) {
 	}
 }
 
+// TestManyTasksCompareAnEmptyListOnce has many tasks ask at once on a host where nothing runs.
+func TestManyTasksCompareAnEmptyListOnce(t *testing.T) {
+	t.Parallel()
+	const many = 40
+	var counts atomic.Int32
+	e := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/info") {
+			counts.Add(1)
+			fmt.Fprint(w, `{"ContainersRunning":0}`)
+			return
+		}
+		fmt.Fprint(w, "[]")
+	})
+	var tasks sync.WaitGroup
+	for i := range many {
+		tasks.Go(func() {
+			ref := supervisor.Ref{Job: job.ID{Name: fmt.Sprint("job", i), Version: "1", Hash: "1"}, Host: "h", Agents: []string{"a"}}
+			if _, err := e.Find(t.Context(), ref); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	tasks.Wait()
+	if n := counts.Load(); n > many/4 { // two, unless the machine is so busy that some come late
+		t.Errorf("the daemon counted %d times for %d tasks", n, many)
+	}
+}
+
 func TestPublishedPortsAreSeen(t *testing.T) {
 	t.Parallel()
 	e := serve(t, daemon("1.41", map[string]string{

@@ -18,39 +18,40 @@ import (
 // more the more containers there are, and where many die at once it has enough to do.
 const listsApart = 100 * time.Millisecond
 
-// sharedList asks once for all who want a list at a time: those who come while the daemon is asked share the next answer,
-// so that none is older than its question.
-type sharedList struct {
-	ask  func(context.Context) ([]supervisor.Container, error)
-	last time.Time // when the last list began; belongs to serve
+// shared asks the daemon once for all who want its answer at a time: those who come while it is asked share the next
+// answer, so that none is older than its question.
+type shared[T any] struct {
+	ask  func(context.Context) (T, error)
+	last time.Time // when it was asked last; belongs to serve
 
-	mu     sync.Mutex // guards what follows
-	next   *listing   // has not begun
-	asking bool       // another has
+	mu     sync.Mutex  // guards what follows
+	next   *outcome[T] // to a question that has not been asked
+	asking bool        // another has
 }
 
-type listing struct {
-	ended      chan struct{} // closed when the rest is known
-	containers []supervisor.Container
-	err        error
+type outcome[T any] struct {
+	ended chan struct{} // closed when the rest is known
+	value T
+	err   error
 }
 
-// get returns the list, which is for reading only. Whoever leaves because ctx ends leaves it to the others.
-func (s *sharedList) get(ctx context.Context) ([]supervisor.Container, error) {
-	l := s.join(ctx)
+// get returns the answer, which is for reading only. Whoever leaves because ctx ends leaves it to the others.
+func (s *shared[T]) get(ctx context.Context) (T, error) {
+	o := s.join(ctx)
 	select {
-	case <-l.ended:
-		return l.containers, l.err
+	case <-o.ended:
+		return o.value, o.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 
-func (s *sharedList) join(ctx context.Context) *listing {
+func (s *shared[T]) join(ctx context.Context) *outcome[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.next == nil {
-		s.next = &listing{ended: make(chan struct{})}
+		s.next = &outcome[T]{ended: make(chan struct{})}
 	}
 	if !s.asking {
 		s.asking = true
@@ -59,31 +60,31 @@ func (s *sharedList) join(ctx context.Context) *listing {
 	return s.next
 }
 
-// serve makes lists as long as somebody wants one.
-func (s *sharedList) serve(ctx context.Context) {
+// serve asks as long as somebody wants an answer.
+func (s *shared[T]) serve(ctx context.Context) {
 	for s.wanted() {
 		time.Sleep(time.Until(s.last.Add(listsApart)))
 		s.last = time.Now()
-		l := s.begin()
-		l.containers, l.err = s.ask(ctx)
-		close(l.ended)
+		o := s.begin()
+		o.value, o.err = s.ask(ctx)
+		close(o.ended)
 	}
 }
 
-func (s *sharedList) wanted() bool {
+func (s *shared[T]) wanted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asking = s.next != nil
 	return s.asking
 }
 
-// begin takes the list that was wanted: whoever comes from now on waits for another.
-func (s *sharedList) begin() *listing {
+// begin takes the answer that was wanted: whoever comes from now on waits for another.
+func (s *shared[T]) begin() *outcome[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.next
+	o := s.next
 	s.next = nil
-	return l
+	return o
 }
 
 // candidates lists what runs, or was made and not started, whosever it is: filters for names and labels would cost the
@@ -104,15 +105,18 @@ func (e *Engine) candidates(ctx context.Context) ([]supervisor.Container, error)
 	return listed, err
 }
 
+// vouched is the answer of a daemon whose lists can be believed.
+type vouched struct{}
+
 // vouch fails if the daemon lists no running container and yet counts some: then its lists say nothing. Without a recorded
 // container nothing but a list tells that there is none. One may start or end between the two answers, so they are
-// compared more than once.
-func (e *Engine) vouch(ctx context.Context) error {
+// compared more than once. To count is work for a daemon: it runs other programs to describe itself.
+func (e *Engine) vouch(ctx context.Context) (vouched, error) {
 	counted := 0
 	for range 3 {
 		running, err := e.Running(ctx)
 		if err != nil || len(running) > 0 {
-			return err
+			return vouched{}, err
 		}
 		var answer client.SystemInfoResult
 		err = e.ask(ctx, patience, func(ctx context.Context, cli *client.Client) (err error) {
@@ -120,13 +124,13 @@ func (e *Engine) vouch(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("count containers: %w", err)
+			return vouched{}, fmt.Errorf("count containers: %w", err)
 		}
 		if counted = answer.Info.ContainersRunning + answer.Info.ContainersPaused; counted == 0 {
-			return nil
+			return vouched{}, nil
 		}
 	}
-	return fmt.Errorf("%w sensibly: it lists no container, and counts %d that run", supervisor.ErrUnavailable, counted)
+	return vouched{}, fmt.Errorf("%w sensibly: it lists no container, and counts %d that run", supervisor.ErrUnavailable, counted)
 }
 
 // Running lists the running containers.

@@ -18,7 +18,7 @@ func TestListsAreShared(t *testing.T) {
 		asked, answer := 0, make(chan error)
 		var began []time.Duration
 		start := time.Now()
-		shared := sharedList{ask: func(context.Context) ([]supervisor.Container, error) {
+		shared := shared[[]supervisor.Container]{ask: func(context.Context) ([]supervisor.Container, error) {
 			began = append(began, time.Since(start))
 			asked++
 			number := asked
