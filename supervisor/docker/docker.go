@@ -101,7 +101,8 @@ func New(opts Options) (*Engine, error) {
 		starts:  newTurns(startsAtOnce(), slowStart),
 		waiters: map[string]map[*waiter]bool{},
 	}
-	e.listed.ask, e.vouched.ask = e.candidates, e.vouch
+	e.listed.ask, e.listed.apart = e.candidates, listsApart
+	e.vouched.ask = e.vouch
 	probe, err := e.dial()
 	if err != nil {
 		return nil, fmt.Errorf("docker endpoint %s: %w", endpoint.URL, err)

@@ -14,15 +14,19 @@ import (
 	"github.com/helios-go/helios/supervisor"
 )
 
-// listsApart is how long after the beginning of a list the next one begins at the earliest. A list is work for a daemon, the
-// more the more containers there are, and where many die at once it has enough to do.
-const listsApart = 100 * time.Millisecond
+// A list is work for a daemon, the more the more containers there are, and where many die at once it has enough to do:
+// lists take one part of its time in listShare, and begin at most listsApart after each other.
+const (
+	listShare  = 10
+	listsApart = 100 * time.Millisecond
+)
 
 // shared asks the daemon once for all who want its answer at a time: those who come while it is asked share the next
 // answer, so that none is older than its question.
 type shared[T any] struct {
-	ask  func(context.Context) (T, error)
-	last time.Time // when it was asked last; belongs to serve
+	ask   func(context.Context) (T, error)
+	apart time.Duration // the most that the beginning of a question waits after that of the one before; zero: it does not
+	due   time.Time     // when the next one may begin; belongs to serve
 
 	mu     sync.Mutex  // guards what follows
 	next   *outcome[T] // to a question that has not been asked
@@ -63,10 +67,11 @@ func (s *shared[T]) join(ctx context.Context) *outcome[T] {
 // serve asks as long as somebody wants an answer.
 func (s *shared[T]) serve(ctx context.Context) {
 	for s.wanted() {
-		time.Sleep(time.Until(s.last.Add(listsApart)))
-		s.last = time.Now()
+		time.Sleep(time.Until(s.due))
+		began := time.Now()
 		o := s.begin()
 		o.value, o.err = s.ask(ctx)
+		s.due = began.Add(min(s.apart, listShare*time.Since(began)))
 		close(o.ended)
 	}
 }

@@ -15,14 +15,14 @@ import (
 func TestListsAreShared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		const takes = 20 * time.Millisecond
 		asked, answer := 0, make(chan error)
-		var began []time.Duration
-		start := time.Now()
-		shared := shared[[]supervisor.Container]{ask: func(context.Context) ([]supervisor.Container, error) {
-			began = append(began, time.Since(start))
+		shared := shared[[]supervisor.Container]{apart: time.Second, ask: func(context.Context) ([]supervisor.Container, error) {
 			asked++
 			number := asked
-			if err := <-answer; err != nil {
+			err := <-answer
+			time.Sleep(takes)
+			if err != nil {
 				return nil, err
 			}
 			return []supervisor.Container{{ID: fmt.Sprint("list ", number)}}, nil
@@ -46,6 +46,7 @@ func TestListsAreShared(t *testing.T) {
 		}
 		heard := func(want map[string]string) {
 			t.Helper()
+			time.Sleep(takes)
 			synctest.Wait()
 			got := map[string]string{}
 			for range len(replies) {
@@ -82,12 +83,28 @@ func TestListsAreShared(t *testing.T) {
 		ask(t.Context(), "the very last") // comes while the list waits to begin
 		answer <- nil
 		heard(map[string]string{"last": "list 4", "the very last": "list 4"})
-		time.Sleep(time.Hour)
-		ask(t.Context(), "late")
-		answer <- nil
-		heard(map[string]string{"late": "list 5"})
-		apart := listsApart
-		if want := []time.Duration{0, apart, 2 * apart, 3 * apart, 3*apart + time.Hour}; !slices.Equal(began, want) {
+	})
+}
+
+// TestListsTakeATenthOfTheDaemonsTime has somebody want a list all the time.
+func TestListsTakeATenthOfTheDaemonsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var began []time.Duration
+		takes := []time.Duration{5 * time.Millisecond, 0, 50 * time.Millisecond, 2 * time.Second, 0}
+		start := time.Now()
+		shared := shared[int]{apart: 100 * time.Millisecond, ask: func(context.Context) (int, error) {
+			began = append(began, time.Since(start).Round(time.Millisecond))
+			time.Sleep(takes[len(began)-1])
+			return len(began), nil
+		}}
+		for range takes {
+			if _, err := shared.get(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		// after five milliseconds forty-five are free, but never more than a hundred from one to the next
+		if want := []time.Duration{0, 50 * time.Millisecond, 50 * time.Millisecond, 150 * time.Millisecond, 2150 * time.Millisecond}; !slices.Equal(began, want) {
 			t.Errorf("lists began at %v, want %v", began, want)
 		}
 	})
