@@ -101,6 +101,19 @@ func (l *agentLab) running(before map[job.ID]string) map[job.ID]string {
 	return now
 }
 
+// awaitRunning waits until the agent has said RUNNING that often after the beginning of its log. Asking the API for many
+// tasks would be work that docker run is spared.
+func (a *agent) awaitRunning(b *testing.B, beginning, many int) {
+	b.Helper()
+	storetest.Eventually(b, patient, func() error {
+		<-time.After(200 * time.Millisecond)
+		if n := strings.Count(a.log()[beginning:], `"state":"RUNNING"`); n < many {
+			return fmt.Errorf("%d of %d run", n, many)
+		}
+		return nil
+	})
+}
+
 // hundred is what an agent needs that looks after a hundred running containers while nothing changes. They go on running.
 func (l *agentLab) hundred() []bar {
 	for range 100 {
@@ -164,13 +177,7 @@ func (l *agentLab) killed() []bar {
 	helios := func() float64 {
 		before, said := l.running(nil), len(l.agent.log())
 		l.run(exec.Command("docker", append([]string{"kill"}, slices.Collect(maps.Values(before))...)...))
-		storetest.Eventually(l.b, patient, func() error { // asking the API for so many tasks is work that docker run is spared
-			<-time.After(200 * time.Millisecond)
-			if n := strings.Count(l.agent.log()[said:], `"state":"RUNNING"`); n < many {
-				return fmt.Errorf("%d of %d run", n, many)
-			}
-			return nil
-		})
+		l.agent.awaitRunning(l.b, said, many)
 		after := l.running(before)
 		var ended time.Time
 		for _, container := range before {

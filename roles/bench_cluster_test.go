@@ -60,11 +60,12 @@ func (l *clusterLab) together() []bar {
 		for i := range ids {
 			ids[i] = l.cluster.create(l.job())
 		}
-		began := time.Now()
+		said, began := len(l.agent.log()), time.Now()
 		l.atOnce(jobs, func(i int) error {
 			_, err := l.cluster.Deploy(l.b.Context(), l.docker.Host, ids[i], job.Start, "")
 			return err
 		})
+		l.agent.awaitRunning(l.b, said, jobs)
 		for i, id := range ids {
 			containers[i] = *l.cluster.awaitState(id, l.docker.Host, job.Running).ContainerID
 		}
