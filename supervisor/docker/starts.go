@@ -15,7 +15,7 @@ const slowStart = 2 * time.Second
 // startsAtOnce is how many containers are started at a time. Linux lets only one at a time change the machine's network,
 // which is much of a start, and lets the others burn processor time while they wait: forty starts at once take longer than
 // forty that come a few at a time. Too few, though, leave processors idle.
-func startsAtOnce() int64 { return max(12, int64(runtime.NumCPU())) }
+func startsAtOnce() int64 { return max(8, int64(runtime.NumCPU())) }
 
 // turns are those of the starts.
 type turns struct {
