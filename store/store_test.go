@@ -98,11 +98,14 @@ func background(t testing.TB, f func(ctx context.Context) error) (stop func() er
 	return stop
 }
 
-// must fails the test on an error.
-func must(t interface {
+// fatal is a test, or one example of a property.
+type fatal interface {
 	Helper()
 	Fatal(args ...any)
-}, err error) {
+}
+
+// must fails the test on an error.
+func must(t fatal, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
