@@ -37,7 +37,8 @@ type history struct {
 	queues map[job.ID][]job.TaskStatusEvent
 	newest map[job.ID]int64 // the last timestamp given out
 
-	bell chan struct{} // rings when there is something to write
+	writing sync.WaitGroup // what drain does not wait for
+	bell    chan struct{}  // rings when there is something to write
 }
 
 func openHistory(dir *stateDir, host string, log zerolog.Logger) (*history, error) {
@@ -171,8 +172,9 @@ func (h *history) written(id job.ID, last job.TaskStatusEvent) {
 type appendFunc func(context.Context, job.ID, []job.TaskStatusEvent) (int, error)
 
 // run hands the events to write, oldest first and those of one job together, until ctx ends. What fails is tried again a
-// second later. The events of one start come close together, so it gathers them for a moment.
+// second later. Nothing waits for more to come: a job may be removed next, and its history with it.
 func (h *history) run(ctx context.Context, write appendFunc) error {
+	defer h.writing.Wait()
 	var reminder store.Reminder
 	for {
 		err := h.drain(ctx, write)
@@ -192,16 +194,15 @@ func (h *history) run(ctx context.Context, write appendFunc) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		sleep(ctx, gather)
 	}
 }
 
-// drain writes what is queued. The file follows at the end: an event written twice is found to be there already.
+// drain writes what is queued. The file follows a little later: an event written twice is found to be there already.
 func (h *history) drain(ctx context.Context, write appendFunc) error {
-	stored := 0
+	wrote := false
 	defer func() {
-		if stored > 0 {
-			h.kept(h.file.soon())
+		if wrote {
+			h.writing.Go(func() { h.kept(h.file.soon()) })
 		}
 	}()
 	for {
@@ -216,7 +217,7 @@ func (h *history) drain(ctx context.Context, write appendFunc) error {
 		}
 		if n > 0 {
 			h.written(id, events[n-1])
-			stored += n
+			wrote = true
 		}
 		if err != nil {
 			return err

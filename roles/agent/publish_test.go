@@ -73,6 +73,7 @@ func TestAnEventTooLargeForTheStoreIsDropped(t *testing.T) {
 		}
 		return len(events), nil
 	})
+	h.writing.Wait()
 	if got := strings.Join(written, " "); err != nil || got != "big STARTING a RUNNING big EXITED" {
 		t.Errorf("%v, written %v", err, got)
 	}

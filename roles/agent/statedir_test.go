@@ -287,6 +287,7 @@ func TestHistoryQueue(t *testing.T) {
 		if err != nil || strings.Join(written, "") != "ab" {
 			t.Fatalf("%v, written %v", err, written)
 		}
+		h.writing.Wait()
 		again, err := openHistory(dir, "h", zerolog.Nop())
 		if err != nil || len(again.queues) > 0 {
 			t.Errorf("%v, left %v", err, again.queues)
